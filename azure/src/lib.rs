@@ -1,0 +1,1 @@
+//! Azure for CloudFormation handlers.

@@ -1,0 +1,1 @@
+//! Runs the real `cfn` CLI over every resource type.

@@ -1,0 +1,2 @@
+//! The one binary for every type.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The emulator of Azure Resource Manager and Entra.

@@ -1,0 +1,4 @@
+//! CloudFormation, S3 and Azure storage on a laptop.
+
+pub mod azure;
+pub mod tools;

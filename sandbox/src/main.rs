@@ -1,0 +1,2 @@
+//! `cargo sandbox`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Pinned third-party tools, installed under `target/tools` the first time they are needed.

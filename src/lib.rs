@@ -1,0 +1,1 @@
+//! A Rust runtime for CloudFormation resource types.
