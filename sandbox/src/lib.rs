@@ -1,4 +1,5 @@
 //! CloudFormation, S3 and Azure storage on a laptop.
 
 pub mod azure;
+pub mod process;
 pub mod tools;
