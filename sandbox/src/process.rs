@@ -27,11 +27,7 @@ exit "$code"
 /// be started with [`spawn`] or [`output`], which keep the guard's pipe open.
 pub fn guarded(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", GUARD, "sh"])
-        .arg(program)
-        .stdin(Stdio::piped())
-        .process_group(0);
+    command.args(["-c", GUARD, "sh"]).arg(program).stdin(Stdio::piped()).process_group(0);
     command
 }
 
@@ -50,12 +46,7 @@ impl Process {
     }
 
     /// The child's standard output and error, once, if they were piped.
-    pub fn take_output(
-        &mut self,
-    ) -> (
-        Option<std::process::ChildStdout>,
-        Option<std::process::ChildStderr>,
-    ) {
+    pub fn take_output(&mut self) -> (Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 }
@@ -77,10 +68,7 @@ pub fn spawn(command: &mut Command) -> io::Result<Process> {
 
 /// Runs a [`guarded`] command to its end and collects what it printed.
 pub fn output(command: &mut Command) -> io::Result<Output> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     // `wait_with_output` closes a stdin that is still in the child.
     let _lifeline = child.stdin.take();
     child.wait_with_output()
@@ -103,16 +91,10 @@ mod tests {
 
     #[test]
     fn dropping_kills_grandchildren_too() {
-        let mut process = spawn(
-            guarded("sh")
-                .args(["-c", "sleep 600 & echo $!; wait"])
-                .stdout(Stdio::piped()),
-        )
-        .unwrap();
+        let mut process =
+            spawn(guarded("sh").args(["-c", "sleep 600 & echo $!; wait"]).stdout(Stdio::piped())).unwrap();
         let mut line = String::new();
-        BufReader::new(process.take_output().0.unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(process.take_output().0.unwrap()).read_line(&mut line).unwrap();
         let grandchild = Path::new("/proc").join(line.trim());
         assert!(grandchild.exists());
         drop(process);

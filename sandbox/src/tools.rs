@@ -68,10 +68,7 @@ impl std::fmt::Display for Version {
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the sandbox is a folder of the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the sandbox is a folder of the workspace").to_owned()
 }
 
 /// Cargo's target folder: `CARGO_TARGET_DIR`, else `target` in the repository.
@@ -89,11 +86,7 @@ pub fn python_venv(name: &str, requirements: &Path) -> Result<PathBuf, Error> {
     let version = python()?;
     let stamp = stamp(name, &version, &[requirements])?;
     install(name, &stamp, |venv| {
-        run(
-            name,
-            "python3 -m venv",
-            Command::new("python3").args(["-m", "venv"]).arg(venv),
-        )?;
+        run(name, "python3 -m venv", Command::new("python3").args(["-m", "venv"]).arg(venv))?;
         run(
             name,
             "pip install",
@@ -132,11 +125,7 @@ pub fn npm(name: &str, package_dir: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Installs into `target/tools/NAME` unless its stamp says that this was done; one process at a time.
-fn install(
-    name: &str,
-    stamp: &str,
-    fill: impl FnOnce(&Path) -> Result<(), Error>,
-) -> Result<PathBuf, Error> {
+fn install(name: &str, stamp: &str, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
     let tools = target_dir().join("tools");
     let folder = tools.join(name);
     let marker = folder.join(STAMP);
@@ -154,8 +143,7 @@ fn install(
     }
     eprintln!("installing {name} (first run)");
     if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .map_err(io_error(name, format!("removing {}", folder.display())))?;
+        fs::remove_dir_all(&folder).map_err(io_error(name, format!("removing {}", folder.display())))?;
     }
     fill(&folder)?;
     fs::write(&marker, stamp).map_err(io_error(name, format!("writing {}", marker.display())))?;
@@ -166,8 +154,7 @@ fn install(
 fn stamp(name: &str, version: &str, files: &[&Path]) -> Result<String, Error> {
     let mut hash = Sha256::new();
     for file in files {
-        let bytes =
-            fs::read(file).map_err(io_error(name, format!("reading {}", file.display())))?;
+        let bytes = fs::read(file).map_err(io_error(name, format!("reading {}", file.display())))?;
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     }
@@ -178,39 +165,26 @@ fn stamp(name: &str, version: &str, files: &[&Path]) -> Result<String, Error> {
 fn python() -> Result<String, Error> {
     // Debian packages `ensurepip`, without which there is no venv, apart from Python.
     let probe = "import sys; print('%d.%d' % sys.version_info[:2]); sys.stdout.flush(); import venv, ensurepip";
-    let missing = |found: String| Error::Missing {
-        tool: "python3",
-        minimum: PYTHON,
-        found,
-        package: "python3 and python3-venv",
-    };
+    let missing =
+        |found: String| Error::Missing { tool: "python3", minimum: PYTHON, found, package: "python3 and python3-venv" };
     let Ok(answer) = Command::new("python3").args(["-c", probe]).output() else {
         return Err(missing(String::new()));
     };
     let version = checked(&answer, PYTHON).map_err(missing)?;
     if !answer.status.success() {
-        return Err(missing(format!(
-            " with its venv module, which the Python {version} here lacks"
-        )));
+        return Err(missing(format!(" with its venv module, which the Python {version} here lacks")));
     }
     Ok(version)
 }
 
 fn node() -> Result<String, Error> {
-    let missing = |found: String| Error::Missing {
-        tool: "node",
-        minimum: NODE,
-        found,
-        package: "nodejs and npm",
-    };
+    let missing = |found: String| Error::Missing { tool: "node", minimum: NODE, found, package: "nodejs and npm" };
     let Ok(answer) = Command::new("node").arg("--version").output() else {
         return Err(missing(String::new()));
     };
     let version = checked(&answer, NODE).map_err(missing)?;
     if Command::new("npm").arg("--version").output().is_err() {
-        return Err(missing(
-            " with npm, and there is no npm on the PATH".to_owned(),
-        ));
+        return Err(missing(" with npm, and there is no npm on the PATH".to_owned()));
     }
     Ok(version)
 }
@@ -246,18 +220,9 @@ fn run(name: &str, what: &'static str, command: &Command) -> Result<(), Error> {
         .rfind(|line| line.to_ascii_lowercase().contains("error") && !line.ends_with(':'))
         .or_else(|| said.lines().map(str::trim).rfind(|line| !line.is_empty()))
         .unwrap_or("it said nothing");
-    Err(Error::Failed {
-        name: name.to_owned(),
-        command: what,
-        status: done.status,
-        reason: reason.to_owned(),
-    })
+    Err(Error::Failed { name: name.to_owned(), command: what, status: done.status, reason: reason.to_owned() })
 }
 
 fn io_error(name: &str, what: String) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io {
-        name: name.to_owned(),
-        what,
-        source,
-    }
+    move |source| Error::Io { name: name.to_owned(), what, source }
 }

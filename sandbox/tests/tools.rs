@@ -64,10 +64,7 @@ fn package() -> PathBuf {
 #[test]
 #[ignore = "run by the other tests, in a process with an environment of its own"]
 fn child_python() {
-    report(sandbox::tools::python_venv(
-        "toy",
-        &package().join("requirements.txt"),
-    ));
+    report(sandbox::tools::python_venv("toy", &package().join("requirements.txt")));
 }
 
 #[test]
@@ -123,9 +120,7 @@ fn redoes_a_half_installed_folder() {
 fn concurrent_installs_are_one() {
     let machine = python(Machine::new());
     std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| machine.install("child_python")))
-            .collect();
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| machine.install("child_python"))).collect();
         for run in runs {
             assert!(run.join().unwrap().contains("[installed]"));
         }
@@ -138,12 +133,28 @@ fn a_missing_prerequisite_is_one_line() {
     let old = |what: &str| format!("echo {what}");
     let none = Machine::new;
     let table: &[(Machine, &str, &str)] = &[
-        (none(), "child_python", "[python3 3.10 or newer is needed: install it (python3 and python3-venv on Debian and Ubuntu) and try again]"),
+        (
+            none(),
+            "child_python",
+            "[python3 3.10 or newer is needed: install it (python3 and python3-venv on Debian and Ubuntu) and try again]",
+        ),
         (none().program("python3", &old("3.9")), "child_python", "[python3 3.10 or newer is needed (found \"3.9\"): "),
-        (none().program("python3", "echo 3.12; exit 1"), "child_python", "[python3 3.10 or newer is needed with its venv module, which the Python 3.12 here lacks: "),
-        (none(), "child_npm", "[node 18 or newer is needed: install it (nodejs and npm on Debian and Ubuntu) and try again]"),
+        (
+            none().program("python3", "echo 3.12; exit 1"),
+            "child_python",
+            "[python3 3.10 or newer is needed with its venv module, which the Python 3.12 here lacks: ",
+        ),
+        (
+            none(),
+            "child_npm",
+            "[node 18 or newer is needed: install it (nodejs and npm on Debian and Ubuntu) and try again]",
+        ),
         (none().program("node", &old("v16.20.2")), "child_npm", "[node 18 or newer is needed (found \"16.20.2\"): "),
-        (none().program("node", &old("v20.1.0")), "child_npm", "[node 18 or newer is needed with npm, and there is no npm on the PATH: "),
+        (
+            none().program("node", &old("v20.1.0")),
+            "child_npm",
+            "[node 18 or newer is needed with npm, and there is no npm on the PATH: ",
+        ),
     ];
     for (machine, kind, expected) in table {
         let said = machine.install(kind);
