@@ -1,1 +1,23 @@
 //! A Rust runtime for CloudFormation resource types.
+//!
+//! A type is one struct that implements [`Resource`] and one row in a table of [`Entry`]; [`serve`] answers CloudFormation
+//! with it. The struct is the model and the model is the schema ([`schema`]). The engine keeps CloudFormation's contract,
+//! so that a handler holds nothing but the service's verbs.
+
+mod engine;
+mod error;
+pub mod lambda;
+mod model;
+pub mod protocol;
+pub mod registry;
+mod resource;
+pub mod schema;
+mod tags;
+mod telemetry;
+
+pub use error::{Error, HandlerErrorCode, Result};
+pub use lambda::serve;
+pub use protocol::{Action, Invocation, ProgressEvent};
+pub use registry::Entry;
+pub use resource::{Change, Context, Identifier, Never, Page, Provider, Request, Resource, Step};
+pub use tags::Tag;

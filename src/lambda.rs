@@ -1,0 +1,54 @@
+//! The Lambda event loop: an event in, a ProgressEvent out, whatever happens between.
+
+use crate::{
+    error::{Error, HandlerErrorCode},
+    protocol::{Invocation, ProgressEvent},
+    registry::{self, Entry},
+    telemetry,
+};
+use futures::FutureExt;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+
+/// Kept back from every budget for the answer's way to CloudFormation.
+const RESERVE: Duration = Duration::from_secs(2);
+
+/// Serves a registry until Lambda ends the process.
+///
+/// # Errors
+/// Those of the Lambda Runtime API: its endpoint is missing or unreachable.
+pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        Ok::<_, lambda_runtime::Error>(answer(registry, event.payload, remaining, &event.context.request_id).await)
+    }))
+    .await
+}
+
+/// Answers one event. Never fails and never unwinds: CloudFormation cannot read a Lambda error.
+///
+/// `remaining` is what Lambda leaves of the invocation's time; `reference` names the invocation in message and log.
+pub async fn answer(registry: &[Entry], event: Value, remaining: Duration, reference: &str) -> ProgressEvent {
+    let invocation = match Invocation::parse(event) {
+        Ok(invocation) => invocation,
+        Err(error) => return ProgressEvent::failed(&error),
+    };
+    let deadline = Instant::now() + invocation.action.budget().min(remaining).saturating_sub(RESERVE);
+    AssertUnwindSafe(registry::dispatch(registry, &invocation, deadline)).catch_unwind().await.unwrap_or_else(|_| {
+        ProgressEvent::failed(&Error::new(
+            HandlerErrorCode::InternalFailure,
+            format!(
+                "{} {}: a bug stopped the handler; nothing is known to have changed. Repeat the operation, and report \
+                 it with the reference {reference}, which its log names too",
+                invocation.action.gerund(),
+                invocation.resource_type
+            ),
+        ))
+    })
+}

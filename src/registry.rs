@@ -1,0 +1,61 @@
+//! Which types a binary serves: a literal table.
+
+use crate::{
+    engine,
+    error::{Error, Result},
+    protocol::{Invocation, ProgressEvent},
+    resource::Resource,
+    schema::{self, TypeSchema},
+};
+use futures::future::BoxFuture;
+use std::fmt;
+use tokio::time::Instant;
+
+/// One resource type of a binary.
+///
+/// ```ignore
+/// pub const REGISTRY: &[Entry] = &[Entry::of::<BlobContainer>()];
+/// ```
+pub struct Entry {
+    /// The type's name.
+    pub type_name: &'static str,
+    /// The type's schema, generated when first asked for.
+    pub schema: fn() -> &'static TypeSchema,
+    handle: for<'a> fn(&'a Invocation, Instant) -> BoxFuture<'a, ProgressEvent>,
+}
+
+impl Entry {
+    /// The row of a type.
+    pub const fn of<R: Resource>() -> Self {
+        Self {
+            type_name: R::TYPE_NAME,
+            schema: schema::of::<R>,
+            handle: |invocation, deadline| Box::pin(engine::handle::<R>(invocation, deadline)),
+        }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.type_name)
+    }
+}
+
+/// Finds the type of an invocation.
+///
+/// # Errors
+/// `InvalidRequest` for a type that the binary does not serve.
+pub fn find<'a>(registry: &'a [Entry], type_name: &str) -> Result<&'a Entry> {
+    registry.iter().find(|entry| entry.type_name == type_name).ok_or_else(|| {
+        let served = registry.iter().map(|entry| entry.type_name).collect::<Vec<_>>().join(", ");
+        Error::invalid_request(format!("this handler serves no type of the requested name; it serves {served}"))
+    })
+}
+
+/// Answers one invocation before `deadline`; errors become FAILED.
+pub async fn dispatch(registry: &[Entry], invocation: &Invocation, deadline: Instant) -> ProgressEvent {
+    match find(registry, &invocation.resource_type) {
+        Ok(entry) => (entry.handle)(invocation, deadline).await,
+        Err(error) => ProgressEvent::failed(&error),
+    }
+}

@@ -1,0 +1,281 @@
+//! What the author of a resource type writes: a struct that is the model, and one trait for its verbs.
+
+use crate::{
+    error::{Error, Result},
+    protocol::{Credentials, Invocation},
+    tags::Tag,
+};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, fmt::Display, future::Future, time::Duration};
+use tokio::time::Instant;
+
+/// A resource type.
+///
+/// The struct is the model, and the model is the schema. Every field is an `Option`, because READ, DELETE and LIST get
+/// partial models; `#[schemars(required)]` says what a template must give. See [`crate::schema`] for the annotations.
+///
+/// The engine does CloudFormation's part (existence checks, callbacks, read-back, retries, validation), so a verb only
+/// translates and calls. A verb never sleeps: it returns [`Step::Wait`]. Any verb may be called again after a lost
+/// answer and must then find its own work.
+pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// The type's name: `Organization::Service::Resource`.
+    const TYPE_NAME: &'static str;
+
+    /// The properties that a LIST must be given (names of top-level properties), such as the parent's id.
+    const LIST_BY: &'static [&'static str] = &[];
+
+    /// How long an operation may take in all before the engine gives up with `NotStabilized`: 2 to 2,160 minutes.
+    const TIMEOUT_MINUTES: u32 = 60;
+
+    /// What opens the service.
+    type Provider: Provider;
+
+    /// The primary identifier. It serialises as an object of the schema's primary identifier properties.
+    type Id: Identifier;
+
+    /// What an operation of this type may wait for; [`Never`] where it waits for nothing.
+    type Wait: Serialize + DeserializeOwned + Send + Sync;
+
+    /// Settles the name and thereby the identifier of a resource to be created. No I/O: nothing exists yet.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the model names no possible resource.
+    fn identify(&mut self, cx: &Context<Self::Provider>) -> Result<Self::Id>;
+
+    /// Creates the resource. The engine has checked that it did not exist.
+    fn create(
+        &self,
+        id: &Self::Id,
+        cx: &Context<Self::Provider>,
+    ) -> impl Future<Output = Result<Step<Self::Wait>>> + Send;
+
+    /// Reads the resource by its identifier alone.
+    ///
+    /// # Errors
+    /// `NotFound`, and only that code, where it does not exist.
+    fn read(id: &Self::Id, cx: &Context<Self::Provider>) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Changes the resource from `change.current` to `self`.
+    fn update(
+        &self,
+        id: &Self::Id,
+        change: Change<Self>,
+        cx: &Context<Self::Provider>,
+    ) -> impl Future<Output = Result<Step<Self::Wait>>> + Send;
+
+    /// Deletes the resource. The engine has checked that it exists; `self` may hold no more than the identifier.
+    fn delete(
+        &self,
+        id: &Self::Id,
+        cx: &Context<Self::Provider>,
+    ) -> impl Future<Output = Result<Step<Self::Wait>>> + Send;
+
+    /// Lists one page, starting at `page` (what the page before returned as `next`). `self` holds [`Self::LIST_BY`].
+    fn list(&self, page: Option<&str>, cx: &Context<Self::Provider>)
+    -> impl Future<Output = Result<Page<Self>>> + Send;
+
+    /// Looks again at what [`Step::Wait`] said to wait for.
+    fn resume(
+        wait: Self::Wait,
+        id: &Self::Id,
+        cx: &Context<Self::Provider>,
+    ) -> impl Future<Output = Result<Step<Self::Wait>>> + Send;
+}
+
+/// A primary identifier: an object of identifier properties on the wire, a short text for people.
+pub trait Identifier: Serialize + DeserializeOwned + Display + Clone + PartialEq + Send + Sync {}
+
+impl<T: Serialize + DeserializeOwned + Display + Clone + PartialEq + Send + Sync> Identifier for T {}
+
+/// What a verb has achieved.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<W> {
+    /// The service has accepted the change; the engine reads it back.
+    Done,
+    /// The service works on it: [`Resource::resume`] is called with `on` after at least `after`.
+    Wait {
+        /// What to wait for; kept in the callback context, so small and without secrets.
+        on: W,
+        /// How long.
+        after: Duration,
+    },
+}
+
+/// The wait of a type that waits for nothing.
+#[derive(Debug, Serialize, serde::Deserialize)]
+pub enum Never {}
+
+/// What UPDATE knows of the resource beside the desired model.
+#[derive(Debug)]
+pub struct Change<R> {
+    /// What the service answered a moment ago.
+    pub current: R,
+    /// The previous template's model: what is here and not in the desired model was removed by the user.
+    pub previous: R,
+}
+
+/// One page of a LIST.
+#[derive(Debug)]
+pub struct Page<R> {
+    /// Models with at least their primary identifier.
+    pub models: Vec<R>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+}
+
+/// A service's clients, opened from the type configuration.
+pub trait Provider: Sized + Send + Sync {
+    /// The type configuration's model; its schema becomes the `typeConfiguration` of every type of this provider.
+    type Configuration: JsonSchema + DeserializeOwned;
+
+    /// The AWS permissions the handlers need from the execution role.
+    const PERMISSIONS: &'static [&'static str];
+
+    /// Opens the service for one invocation. Called each time, so whatever is costly is cached by the provider and
+    /// whatever is not needed by every invocation is built later.
+    ///
+    /// # Errors
+    /// `InvalidTypeConfiguration` that names the member and what to set.
+    fn open(configuration: Self::Configuration, request: &Request) -> Result<Self>;
+}
+
+/// What surrounds the model in one invocation.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// When this invocation must have answered.
+    pub deadline: Instant,
+    /// The session of the customer's execution role.
+    pub caller_credentials: Option<Credentials>,
+    /// The region of the stack.
+    pub region: Option<String>,
+    /// The ARN of the stack.
+    pub stack_id: Option<String>,
+    /// The resource's name in the template.
+    pub logical_resource_id: Option<String>,
+    /// CloudFormation's idempotency token.
+    pub token: Option<String>,
+    /// Tags of the whole stack.
+    pub stack_tags: BTreeMap<String, String>,
+    /// Tags of the whole stack before this update.
+    pub previous_stack_tags: BTreeMap<String, String>,
+}
+
+impl Request {
+    pub(crate) fn new(invocation: &Invocation, deadline: Instant) -> Self {
+        let data = &invocation.request_data;
+        Self {
+            deadline,
+            caller_credentials: data.caller_credentials.clone(),
+            region: invocation.region.clone(),
+            stack_id: invocation.stack_id.clone(),
+            logical_resource_id: data.logical_resource_id.clone(),
+            token: invocation.bearer_token.clone(),
+            stack_tags: data.stack_tags.clone().unwrap_or_default(),
+            previous_stack_tags: data.previous_stack_tags.clone().unwrap_or_default(),
+        }
+    }
+
+    /// A name for a resource whose template gives none: `stack`, logical id and a hash of both and of the request
+    /// token, so that the same request finds the same name and a replacement finds another.
+    ///
+    /// Lower-case letters and digits, joined by `separator` where there is one, `longest` characters at most.
+    pub fn derive_name(&self, longest: usize, separator: &str) -> String {
+        const HASH: usize = 12;
+        let stack = self.stack_id.as_deref().and_then(|arn| arn.split('/').nth(1)).unwrap_or_default();
+        let logical = self.logical_resource_id.as_deref().unwrap_or("resource");
+        let mut hasher = Sha256::new();
+        for part in [self.stack_id.as_deref().unwrap_or_default(), logical, self.token.as_deref().unwrap_or_default()] {
+            hasher.update(part.as_bytes());
+            hasher.update([0]);
+        }
+        let hash: String = hasher
+            .finalize()
+            .iter()
+            .take(HASH)
+            .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]))
+            .collect();
+        let words = [plain(stack), plain(logical)].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        let room = longest.saturating_sub(HASH + separator.len());
+        let mut name: String = words.join(separator).chars().take(room).collect();
+        while !separator.is_empty() && name.ends_with(separator) {
+            name.truncate(name.len() - separator.len());
+        }
+        if name.is_empty() { hash } else { name + separator + &hash }
+    }
+
+    /// The tags a resource shall carry: the stack's, overridden by its own.
+    pub fn desired_tags(&self, own: Option<&[Tag]>) -> BTreeMap<String, String> {
+        let mut tags = self.stack_tags.clone();
+        tags.extend(own.unwrap_or_default().iter().map(|tag| (tag.key.clone(), tag.value.clone())));
+        tags
+    }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// What a verb gets beside the model: the opened provider and the request around it.
+#[derive(Debug)]
+pub struct Context<P> {
+    /// The opened service.
+    pub provider: P,
+    /// What surrounds the model.
+    pub request: Request,
+}
+
+/// Reads a primary identifier from a model.
+///
+/// # Errors
+/// `NotFound` where the model has none: CloudFormation asks like that for a resource that never came to be.
+pub(crate) fn identifier<R: Resource>(model: &Value) -> Result<R::Id> {
+    let schema = crate::schema::of::<R>();
+    if let Some(missing) = schema.primary_identifier.iter().find(|name| model.get(name.as_str()).is_none()) {
+        return Err(Error::not_found(format!("the request names no {}: it has no /{missing}", R::TYPE_NAME)));
+    }
+    serde_json::from_value(model.clone()).map_err(|error| Error::invalid_request(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(stack: &str, logical: &str, token: &str) -> Request {
+        let invocation = Invocation::parse(json!({
+            "action": "CREATE", "resourceType": "A::B::C", "bearerToken": token,
+            "stackId": format!("arn:aws:cloudformation:eu-west-1:123456789012:stack/{stack}/uuid"),
+            "requestData": {"logicalResourceId": logical}
+        }));
+        Request::new(&invocation.expect("parses"), Instant::now())
+    }
+
+    #[test]
+    fn derived_names_fit_repeat_and_differ() {
+        let name = request("My-Stack", "Account", "t1").derive_name(24, "");
+        assert_eq!(name, request("My-Stack", "Account", "t1").derive_name(24, ""));
+        assert_ne!(name, request("My-Stack", "Account", "t2").derive_name(24, ""));
+        assert_ne!(name, request("My-Stack", "Account2", "t1").derive_name(24, ""));
+        assert!(name.len() == 24 && name.starts_with("mystackaccou"), "{name}");
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()), "{name}");
+
+        let dashed = request("prod", "Backups", "t1").derive_name(63, "-");
+        assert!(dashed.starts_with("prod-backups-") && !dashed.contains("--"), "{dashed}");
+        // The cut falls on a separator, which must not stay doubled.
+        assert!(!request("abcdefghij", "k", "t1").derive_name(24, "-").contains("--"));
+    }
+
+    #[test]
+    fn own_tags_win_over_stack_tags() {
+        let mut request = request("s", "l", "t");
+        request.stack_tags = BTreeMap::from([("a".into(), "stack".into()), ("b".into(), "stack".into())]);
+        let own = [Tag { key: "a".into(), value: "own".into() }];
+        assert_eq!(
+            request.desired_tags(Some(&own)),
+            BTreeMap::from([("a".into(), "own".into()), ("b".into(), "stack".into())])
+        );
+    }
+}
