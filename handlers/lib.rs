@@ -1,1 +1,15 @@
-//! The resource types.
+//! The Azure resource types: one file and one row each.
+
+mod identifier;
+mod provider;
+pub mod resources;
+pub mod storage;
+mod translate;
+
+use cfn_provider::Entry;
+use resources::resource_group::ResourceGroup;
+use storage::{blob_container::BlobContainer, storage_account::StorageAccount};
+
+/// Every type that `bootstrap` serves.
+pub const REGISTRY: &[Entry] =
+    &[Entry::of::<ResourceGroup>(), Entry::of::<StorageAccount>(), Entry::of::<BlobContainer>()];

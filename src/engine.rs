@@ -13,7 +13,7 @@
 //! - Write-only values leave with IN_PROGRESS, where CloudFormation needs them for the next call, and never otherwise.
 
 use crate::{
-    error::{Error, HandlerErrorCode, Result},
+    error::{Error, HandlerErrorCode, Result, Retry},
     model,
     protocol::{Action, Invocation, ProgressEvent},
     resource::{Change, Context, Provider, Request, Resource, Step, identifier},
@@ -226,7 +226,7 @@ impl<R: Resource> Operation<'_, R> {
 
     fn late(&self) -> Error {
         Error::new(HandlerErrorCode::NetworkFailure, "the service did not answer within the time of one invocation")
-            .transient(None)
+            .transient(Retry::default())
     }
 
     /// The first invocation of CREATE, UPDATE or DELETE.
@@ -265,6 +265,7 @@ impl<R: Resource> Operation<'_, R> {
             model.extend(id.clone());
         }
         let about = format!("{} {} {id}", self.action.gerund(), R::TYPE_NAME);
+        let patience = Duration::from_secs(u64::from(R::TIMEOUT_MINUTES) * 60);
         let first = progress.attempt == 0 && progress.stage == Stage::Act;
         let outcome = timeout_at(self.cx.request.deadline, self.work(&mut progress, &id, first))
             .await
@@ -273,9 +274,10 @@ impl<R: Resource> Operation<'_, R> {
             Ok(Outcome::Done(model)) => return Ok(ProgressEvent::success(model)),
             Ok(Outcome::Again(delay)) => (delay, None),
             Err(error) => match error.retry() {
-                Some(delay) => {
-                    let delay = delay.unwrap_or_else(|| backoff(progress.attempt)).max(Duration::from_secs(1));
-                    if now() + delay.as_secs() > progress.since + u64::from(R::TIMEOUT_MINUTES) * 60 {
+                Some(retry) => {
+                    let delay = retry.after.unwrap_or_else(|| backoff(progress.attempt)).max(Duration::from_secs(1));
+                    let within = retry.within.unwrap_or(patience).min(patience);
+                    if now() + delay.as_secs() > progress.since + within.as_secs() {
                         return Err(error.while_doing(about));
                     }
                     tracing::info!(code = ?error.code, attempt = progress.attempt, "{about}: {}; trying again", error.message);
@@ -284,7 +286,7 @@ impl<R: Resource> Operation<'_, R> {
                 None => return Err(error.while_doing(about)),
             },
         };
-        if now() > progress.since + u64::from(R::TIMEOUT_MINUTES) * 60 {
+        if now() > progress.since + patience.as_secs() {
             let error = format!("{about}: not finished after {} minutes", R::TIMEOUT_MINUTES);
             return Err(Error::new(HandlerErrorCode::NotStabilized, error));
         }

@@ -26,6 +26,15 @@ pub enum HandlerErrorCode {
     InvalidTypeConfiguration,
 }
 
+/// How a call that failed may be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// The wait that the service asked for; the engine's back-off where it named none.
+    pub after: Option<Duration>,
+    /// How long after the operation began repeating it still makes sense; the operation's whole time where `None`.
+    pub within: Option<Duration>,
+}
+
 /// What went wrong: a code for CloudFormation, a sentence for the user, and a cause for the log.
 ///
 /// The sentence must never hold a secret: it is shown in stack events.
@@ -35,8 +44,7 @@ pub struct Error {
     pub code: HandlerErrorCode,
     /// What the user reads.
     pub message: String,
-    /// `Some` when the same call may succeed later, with the delay that the service asked for, if it named one.
-    transient: Option<Option<Duration>>,
+    retry: Option<Retry>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -46,7 +54,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error that repeating the call will not mend.
     pub fn new(code: HandlerErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), transient: None, source: None }
+        Self { code, message: message.into(), retry: None, source: None }
     }
 
     /// [`HandlerErrorCode::NotFound`]: the resource does not exist. The only code that means absence.
@@ -64,10 +72,10 @@ impl Error {
         Self::new(HandlerErrorCode::InternalFailure, "the handler failed; its log has the cause").caused_by(source)
     }
 
-    /// Marks the error as one that waiting may mend: the engine calls again, after `delay` where the service named one.
+    /// Marks the error as one that waiting may mend: the engine calls again until the operation's time is up.
     #[must_use]
-    pub fn transient(mut self, delay: Option<Duration>) -> Self {
-        self.transient = Some(delay);
+    pub fn transient(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
         self
     }
 
@@ -85,9 +93,9 @@ impl Error {
         self
     }
 
-    /// Whether waiting may mend it, and how long the service asked to wait.
-    pub fn retry(&self) -> Option<Option<Duration>> {
-        self.transient
+    /// How the engine may repeat the call; `None` where repeating it will not mend the error.
+    pub fn retry(&self) -> Option<Retry> {
+        self.retry
     }
 
     /// Whether the resource is absent.

@@ -15,7 +15,7 @@ pub mod schema;
 mod tags;
 mod telemetry;
 
-pub use error::{Error, HandlerErrorCode, Result};
+pub use error::{Error, HandlerErrorCode, Result, Retry};
 pub use lambda::serve;
 pub use protocol::{Action, Invocation, ProgressEvent};
 pub use registry::Entry;

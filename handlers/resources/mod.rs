@@ -1,0 +1,3 @@
+//! Microsoft.Resources.
+
+pub mod resource_group;

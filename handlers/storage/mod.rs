@@ -1,0 +1,4 @@
+//! Microsoft.Storage.
+
+pub mod blob_container;
+pub mod storage_account;
