@@ -1,35 +1,143 @@
 //! One client per configuration, kept for the life of the process.
 
-use std::time::Instant;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use crate::{Arm, Blobs, Configuration, Result};
+use azure_core::{
+    credentials::TokenCredential,
+    http::{ClientOptions, Pipeline, RetryOptions, Url, policies::auth::BearerTokenAuthorizationPolicy},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Arm, Blobs, Configuration, Result,
+    call::Call,
+    retry::Retry,
+    telemetry::Telemetry,
+    token::{Credential, Source},
+    transport,
+};
+
+/// How many configurations a process keeps a client for; the one unused for longest goes first.
+const POOL: usize = 8;
+
+/// Clients by the hash of their configuration, the most recently used last.
+static CLIENTS: Mutex<Vec<(Fingerprint, Azure)>> = Mutex::new(Vec::new());
+
+type Fingerprint = [u8; 32];
 
 /// A signed-in client of one Azure subscription. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Azure {
+    inner: Arc<Inner>,
+}
+
+/// What all calls of a client share.
+#[derive(Debug)]
+pub(crate) struct Inner {
     subscription_id: String,
+    pub(crate) resource_manager: Url,
+    /// Resource Manager's pipeline.
+    pub(crate) pipeline: Pipeline,
+    /// For the pipelines of other services.
+    pub(crate) options: ClientOptions,
+    pub(crate) credential: Arc<Credential>,
 }
 
 impl Azure {
-    /// The client of this configuration: the same one, with its connections and tokens, for an equal configuration. Sends nothing.
+    /// The client of this configuration: the same one, with its connections and tokens, for an equal configuration.
+    /// Validates, and sends nothing.
     pub fn open(configuration: &Configuration) -> Result<Self> {
-        Ok(Self { subscription_id: configuration.subscription_id.clone() })
+        let fingerprint = fingerprint(configuration);
+        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = match clients.iter().position(|(known, _)| *known == fingerprint) {
+            Some(at) => clients.remove(at).1,
+            None => Self { inner: Arc::new(Inner::new(configuration)?) },
+        };
+        if clients.len() == POOL {
+            clients.remove(0);
+        }
+        clients.push((fingerprint, client.clone()));
+        Ok(client)
     }
 
     /// The subscription of the configuration.
     pub fn subscription_id(&self) -> &str {
-        &self.subscription_id
+        &self.inner.subscription_id
     }
 
-    /// Resource Manager; every call returns before the deadline.
+    /// Resource Manager, for one invocation: every call returns by the deadline.
     pub fn arm(&self, deadline: Instant) -> Arm {
-        let _ = deadline;
-        Arm {}
+        Arm::new(self.inner.clone(), Call::new(deadline))
     }
 
-    /// Blob Storage; every call returns before the deadline.
+    /// Blob Storage, for one invocation: every call returns by the deadline.
     pub fn blobs(&self, deadline: Instant) -> Blobs {
-        let _ = deadline;
-        Blobs {}
+        Blobs::new(self.inner.clone(), Call::new(deadline))
     }
+}
+
+impl Inner {
+    fn new(configuration: &Configuration) -> Result<Self> {
+        configuration.validate()?;
+        let addresses = configuration.addresses()?;
+        let endpoints = configuration.endpoints.as_ref();
+        let transport =
+            transport::transport(endpoints.and_then(|endpoints| endpoints.certificate_authority.as_deref()))?;
+        let source = Source::ClientSecret {
+            tenant_id: configuration.tenant_id.clone(),
+            client_id: configuration.client_id.clone(),
+            secret: configuration.client_secret.clone(),
+        };
+        let credential = Arc::new(Credential::new(source, addresses.authority, transport.clone())?);
+        let options = ClientOptions {
+            transport: Some(transport),
+            retry: RetryOptions::none(),
+            per_call_policies: vec![Arc::new(Retry::new(credential.clone()))],
+            per_try_policies: vec![Arc::new(Telemetry)],
+            ..ClientOptions::default()
+        };
+        let scope = format!("{}.default", addresses.resource_manager);
+        let bearer = BearerTokenAuthorizationPolicy::new(credential.clone() as Arc<dyn TokenCredential>, [scope]);
+        let pipeline = Pipeline::new(
+            option_env!("CARGO_PKG_NAME"),
+            option_env!("CARGO_PKG_VERSION"),
+            options.clone(),
+            Vec::new(),
+            vec![Arc::new(bearer)],
+            None,
+        );
+        Ok(Self {
+            subscription_id: configuration.subscription_id.clone(),
+            resource_manager: addresses.resource_manager,
+            pipeline,
+            options,
+            credential,
+        })
+    }
+}
+
+/// Identifies a configuration without keeping its secret in a key.
+fn fingerprint(configuration: &Configuration) -> Fingerprint {
+    let endpoints = configuration.endpoints.clone().unwrap_or_default();
+    let cloud = format!("{:?}", configuration.cloud.unwrap_or_default());
+    let parts = [
+        Some(configuration.tenant_id.as_str()),
+        Some(configuration.client_id.as_str()),
+        Some(configuration.client_secret.reveal()),
+        Some(configuration.subscription_id.as_str()),
+        Some(cloud.as_str()),
+        endpoints.resource_manager.as_deref(),
+        endpoints.authority.as_deref(),
+        endpoints.certificate_authority.as_deref(),
+    ];
+    let mut hash = Sha256::new();
+    for part in parts {
+        // Length first, so that no two lists of parts read the same.
+        hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+        hash.update(part.unwrap_or_default());
+    }
+    hash.finalize().into()
 }

@@ -2,27 +2,27 @@
 
 use std::fmt;
 
+use azure_core::http::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::{Error, ErrorKind, Result};
+
 /// How the handlers sign in to Azure and which subscription they manage.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Configuration {
     /// The Entra tenant (directory) that the application belongs to: its GUID or one of its domain names.
     pub tenant_id: String,
     /// The application (client) id of the app registration that signs in.
     pub client_id: String,
-    /// A client secret of the app registration, normally a dynamic reference such as
-    /// `{{resolve:secretsmanager:azure:SecretString:ClientSecret}}`.
+    /// A client secret of the app registration, normally a dynamic reference such as {{resolve:secretsmanager:azure:SecretString:ClientSecret}}.
     pub client_secret: Secret,
     /// The GUID of the Azure subscription that the resources belong to.
     pub subscription_id: String,
-    /// The Azure cloud; AzureCloud, the public one, by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The Azure cloud. AzureCloud, the public one, by default.
     pub cloud: Option<Cloud>,
     /// Other addresses than the cloud's own: a private cloud or an emulator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
 }
 
@@ -40,19 +40,98 @@ pub enum Cloud {
 }
 
 /// Addresses that replace those of the cloud.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Endpoints {
     /// The https address of Azure Resource Manager.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_manager: Option<String>,
     /// The https address of the Entra authority that issues tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
-    /// Certificates (PEM) that are trusted in addition to the public authorities.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Certificates (PEM) of authorities that are trusted in addition to the public ones.
     pub certificate_authority: Option<String>,
+}
+
+impl Configuration {
+    /// Checks every value without calling Azure; the error names the property and what to do.
+    pub fn validate(&self) -> Result<()> {
+        self.addresses()?;
+        let secret = self.client_secret.reveal();
+        let values = [
+            ("TenantId", self.tenant_id.as_str(), "the GUID of the Entra tenant"),
+            ("ClientId", self.client_id.as_str(), "the application id of the app registration"),
+            ("ClientSecret", secret, "the value of a client secret of the app registration"),
+            ("SubscriptionId", self.subscription_id.as_str(), "the GUID of the Azure subscription"),
+        ];
+        for (name, value, meaning) in values {
+            if value.trim().is_empty() {
+                return Err(wrong(name, &format!("is empty: set it to {meaning}")));
+            }
+            if value.contains("{{resolve:") {
+                return Err(wrong(
+                    name,
+                    "is a dynamic reference that nobody resolved: CloudFormation resolves it for stacks, `cfn test` does not, so give the value itself there",
+                ));
+            }
+        }
+        if !self.tenant_id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
+            return Err(wrong("TenantId", "must be the GUID or a domain name of the Entra tenant"));
+        }
+        if !is_guid(&self.subscription_id) {
+            return Err(wrong(
+                "SubscriptionId",
+                &format!(
+                    "must be a GUID such as 01234567-89ab-cdef-0123-456789abcdef, not \"{}\": `az account show --query id` prints it",
+                    self.subscription_id
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Where to go: the endpoints if given, otherwise the cloud's.
+    pub(crate) fn addresses(&self) -> Result<Addresses> {
+        let (resource_manager, authority) = match self.cloud.unwrap_or_default() {
+            Cloud::AzureCloud => ("https://management.azure.com", "https://login.microsoftonline.com"),
+            Cloud::AzureUSGovernment => ("https://management.usgovcloudapi.net", "https://login.microsoftonline.us"),
+            Cloud::AzureChinaCloud => ("https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn"),
+        };
+        let given = self.endpoints.clone().unwrap_or_default();
+        Ok(Addresses {
+            resource_manager: address(
+                "Endpoints.ResourceManager",
+                given.resource_manager.as_deref().unwrap_or(resource_manager),
+            )?,
+            authority: address("Endpoints.Authority", given.authority.as_deref().unwrap_or(authority))?,
+        })
+    }
+}
+
+pub(crate) struct Addresses {
+    pub(crate) resource_manager: Url,
+    pub(crate) authority: Url,
+}
+
+fn address(name: &str, value: &str) -> Result<Url> {
+    let url = Url::parse(value)
+        .map_err(|error| wrong(name, &format!("must be an https address, not \"{value}\" ({error})")))?;
+    if url.scheme() != "https" {
+        return Err(wrong(name, &format!("must begin with https://, not \"{value}\": tokens are never sent in clear")));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err(wrong(name, "must be a host and perhaps a port, with nothing before or after them"));
+    }
+    Ok(url)
+}
+
+fn wrong(name: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Configuration, format!("the type configuration's {name} {what}"))
+}
+
+fn is_guid(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A value that is never printed and cannot be serialised.
@@ -81,5 +160,79 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("REDACTED")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn with(changes: &[(&str, Value)]) -> std::result::Result<(), String> {
+        let mut value = json!({
+            "TenantId": "contoso.onmicrosoft.com",
+            "ClientId": "11111111-2222-3333-4444-555555555555",
+            "ClientSecret": "hunter2",
+            "SubscriptionId": "01234567-89ab-cdef-0123-456789abcdef",
+        });
+        for (name, change) in changes {
+            value[*name] = change.clone();
+        }
+        let configuration: Configuration = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        configuration.validate().map_err(|error| {
+            assert_eq!(error.kind, ErrorKind::Configuration);
+            error.to_string()
+        })
+    }
+
+    #[test]
+    fn valid_values_pass() {
+        assert_eq!(with(&[]), Ok(()));
+        assert_eq!(with(&[("Cloud", json!("AzureChinaCloud"))]), Ok(()));
+        let endpoints = json!({"ResourceManager": "https://127.0.0.1:4443", "Authority": "https://127.0.0.1:4443/"});
+        assert_eq!(with(&[("Endpoints", endpoints)]), Ok(()));
+    }
+
+    #[test]
+    fn wrong_values_are_explained() {
+        let cases: &[(&str, Value, &str)] = &[
+            ("TenantId", json!(""), "TenantId is empty: set it to the GUID of the Entra tenant"),
+            ("ClientId", json!("  "), "ClientId is empty"),
+            ("ClientSecret", json!(""), "ClientSecret is empty"),
+            ("ClientSecret", json!("{{resolve:secretsmanager:azure}}"), "ClientSecret is a dynamic reference that nobody resolved"),
+            ("TenantId", json!("a/b"), "TenantId must be the GUID or a domain name"),
+            ("SubscriptionId", json!("my subscription"), "SubscriptionId must be a GUID such as"),
+            ("SubscriptionId", json!("{{resolve:ssm:s}}"), "SubscriptionId is a dynamic reference"),
+            ("Endpoints", json!({"ResourceManager": "http://127.0.0.1:1"}), "Endpoints.ResourceManager must begin with https://"),
+            ("Endpoints", json!({"Authority": "127.0.0.1"}), "Endpoints.Authority must be an https address"),
+            ("Endpoints", json!({"Authority": "https://login.example/tenant"}), "Endpoints.Authority must be a host"),
+            ("Endpoints", json!({"Blob": "https://x"}), "unknown field `Blob`"),
+            ("Cloud", json!("AzureGermanCloud"), "unknown variant `AzureGermanCloud`"),
+            ("Colour", json!("blue"), "unknown field `Colour`"),
+        ];
+        for (name, value, expected) in cases {
+            let message = with(&[(name, value.clone())]).unwrap_err();
+            assert!(message.contains(expected), "{name}={value}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_secret_is_never_printed() {
+        let configuration: Configuration = serde_json::from_value(json!({
+            "TenantId": "t", "ClientId": "c", "ClientSecret": "hunter2", "SubscriptionId": "s",
+        }))
+        .unwrap();
+        let printed = format!("{configuration:?} {}", configuration.client_secret);
+        assert!(printed.contains("REDACTED") && !printed.contains("hunter2"), "{printed}");
+    }
+
+    #[test]
+    fn the_schema_describes_and_requires() {
+        let schema = schemars::schema_for!(Configuration).to_value();
+        assert_eq!(schema["required"], json!(["TenantId", "ClientId", "ClientSecret", "SubscriptionId"]));
+        assert_eq!(schema["additionalProperties"], json!(false));
+        assert!(schema["properties"]["ClientSecret"]["description"].as_str().unwrap().starts_with("A client secret"));
+        assert_eq!(schema["properties"]["ClientSecret"].get("pattern"), None, "it would refuse dynamic references");
     }
 }

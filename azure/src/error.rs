@@ -1,13 +1,17 @@
-//! What went wrong in a call to Azure.
+//! What went wrong in a call to Azure: one error type, and the one table that classifies it.
 
 use std::{fmt, time::Duration};
+
+use azure_core::{error::ErrorKind as CoreKind, http::headers::Headers};
+use serde_json::Value;
+
+use crate::retry;
 
 /// The result of a call to Azure.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a call failed, by what the caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum ErrorKind {
     /// The credentials are wrong, or Azure does not accept their token.
     Unauthenticated,
@@ -29,7 +33,7 @@ pub enum ErrorKind {
     NotUpdatable,
     /// Azure refuses the request as it stands.
     InvalidRequest,
-    /// The request is right but names an identity that has not reached every replica yet: retry, then give up as invalid.
+    /// The request may be right but names an identity that has not reached every replica yet: retry, then give up as invalid.
     RetryableInvalid,
     /// The resource has changed since it was read.
     PreconditionFailed,
@@ -41,7 +45,7 @@ pub enum ErrorKind {
     Network,
     /// The time limit passed before Azure answered.
     Timeout,
-    /// Azure reported success with a body that cannot be understood.
+    /// Azure reported success with an answer that cannot be understood or used.
     Undecodable,
     /// Any other refusal.
     Other,
@@ -49,6 +53,7 @@ pub enum ErrorKind {
 
 /// A failed call to Azure.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Error {
     /// What the caller can do about it.
     pub kind: ErrorKind,
@@ -60,7 +65,7 @@ pub struct Error {
     pub message: String,
     /// Azure's id of the request, for a support case.
     pub request_id: Option<String>,
-    /// The id that all requests of this invocation share in Azure's activity log.
+    /// The id that all requests of one invocation share in Azure's activity log.
     pub correlation_id: Option<String>,
     /// How long Azure asked to wait before the next attempt.
     pub retry_after: Option<Duration>,
@@ -68,10 +73,397 @@ pub struct Error {
     pub target: Option<String>,
 }
 
+impl Error {
+    /// An error that is not an answer of Azure.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            status: None,
+            code: None,
+            message: message.into(),
+            request_id: None,
+            correlation_id: None,
+            retry_after: None,
+            target: None,
+        }
+    }
+
+    pub(crate) fn about(mut self, target: &str) -> Self {
+        self.target.get_or_insert_with(|| target.to_owned());
+        self
+    }
+
+    /// Reads an error answer of Resource Manager or Blob Storage.
+    pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> Self {
+        let header = |name: &'static str| headers.get_optional_str(&name.into()).map(str::to_owned);
+        let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let mut error = Self::from_body(Some(status), &json);
+        if json.is_null()
+            && let Some(storage) = StorageError::parse(body)
+        {
+            error = Self::classified(Some(status), Some(storage.code), &storage.message);
+        }
+        if error.code.is_none()
+            && let Some(code) = header("x-ms-error-code")
+        {
+            error = Self::classified(Some(status), Some(code), &error.message);
+        }
+        if let Some(id) = header("x-ms-request-id") {
+            error.request_id = Some(id);
+        }
+        error.correlation_id = header("x-ms-correlation-request-id");
+        error.retry_after = retry::retry_after(headers).or_else(|| {
+            matches!(status, 429 | 503).then(|| retry::seconds_in(&String::from_utf8_lossy(body))).flatten()
+        });
+        error
+    }
+
+    /// Reads a JSON error object, wrapped in `error` or not. `status` is None for the error of a failed operation.
+    pub(crate) fn from_body(status: Option<u16>, body: &Value) -> Self {
+        let body = body.get("error").unwrap_or(body);
+        let text = |names: [&str; 2]| names.iter().find_map(|name| body.get(name)?.as_str());
+        let code = text(["code", "Code"]).filter(|code| !code.is_empty());
+        Self::classified(status, code.map(str::to_owned), text(["message", "Message"]).unwrap_or_default())
+    }
+
+    /// Reads a refusal of the Entra token endpoint.
+    pub(crate) fn from_entra(status: u16, headers: &Headers, body: &[u8]) -> Self {
+        let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let text = |name: &str| json.get(name).and_then(Value::as_str);
+        let description = text("error_description").unwrap_or_default();
+        // "AADSTS7000215: Invalid client secret provided. … Trace ID: … Correlation ID: … Timestamp: …"
+        let description = description.split("Trace ID:").next().unwrap_or_default().trim();
+        let (code, description) = match description.split_once(": ") {
+            Some((code, rest)) if code.starts_with("AADSTS") => (Some(code), rest),
+            _ => (text("error"), description),
+        };
+        let kind = match status {
+            429 => ErrorKind::Throttled,
+            408 | 500.. => ErrorKind::Server,
+            _ => ErrorKind::Unauthenticated,
+        };
+        let advice = match (kind, code) {
+            (ErrorKind::Unauthenticated, Some(code)) => entra_advice(code),
+            _ => "",
+        };
+        Self {
+            status: Some(status),
+            code: code.map(str::to_owned),
+            request_id: text("trace_id").map(str::to_owned),
+            correlation_id: text("correlation_id").map(str::to_owned),
+            retry_after: retry::retry_after(headers),
+            ..Self::new(kind, format!("Entra issued no token: {description} {advice}").trim_end())
+        }
+    }
+
+    fn classified(status: Option<u16>, code: Option<String>, message: &str) -> Self {
+        let (message, request_id) = clean(message);
+        let message = match (message.is_empty(), status) {
+            (false, _) => message,
+            (true, Some(status)) => format!("Azure answered {status} without an explanation"),
+            (true, None) => "Azure gave no explanation".to_owned(),
+        };
+        Self {
+            status,
+            request_id,
+            ..Self::new(classify(status, code.as_deref().unwrap_or_default(), &message), message)
+        }
+        .with_code(code)
+    }
+
+    fn with_code(mut self, code: Option<String>) -> Self {
+        self.code = code;
+        self
+    }
+}
+
+impl Error {
+    /// Reads a failure of the official pipeline: the most telling of its causes.
+    pub(crate) fn from_core(error: &azure_core::Error) -> Self {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(current) = source {
+            if let Some(own) = current.downcast_ref::<Self>() {
+                return own.clone();
+            }
+            if let Some(core) = current.downcast_ref::<azure_core::Error>() {
+                match core.kind() {
+                    CoreKind::HttpResponse { status, raw_response, .. } => {
+                        return match raw_response {
+                            Some(raw) => Self::from_answer(u16::from(*status), raw.headers(), raw.body()),
+                            None => Self::classified(Some(u16::from(*status)), None, &core.to_string()),
+                        };
+                    }
+                    CoreKind::Io | CoreKind::Connection => {
+                        return Self::new(ErrorKind::Network, format!("the connection failed: {}", root_cause(core)));
+                    }
+                    CoreKind::DataConversion => {
+                        return Self::new(
+                            ErrorKind::Undecodable,
+                            format!("the answer cannot be decoded: {}", root_cause(core)),
+                        );
+                    }
+                    _ => {}
+                }
+            }
+            source = current.source();
+        }
+        Self::new(ErrorKind::Other, root_cause(error))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        if let Some(target) = &self.target {
+            write!(f, "{target}: ")?;
+        }
+        f.write_str(&self.message)?;
+        let details = [
+            self.code.as_ref().map(|code| format!("code {code}")),
+            self.status.map(|status| format!("HTTP {status}")),
+            self.request_id.as_ref().map(|id| format!("request id {id}")),
+            self.correlation_id.as_ref().map(|id| format!("correlation id {id}")),
+        ];
+        let details: Vec<_> = details.into_iter().flatten().collect();
+        if details.is_empty() { Ok(()) } else { write!(f, " ({})", details.join(", ")) }
     }
 }
 
 impl std::error::Error for Error {}
+
+/// The rows of the table, first match wins: statuses (none = any), codes (none = any, `*` stands for the rest), a part of the message, the kind.
+type Row = (&'static [u16], &'static [&'static str], &'static str, ErrorKind);
+
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    (&[401], &[], "", ErrorKind::Unauthenticated),
+    (&[429], &[], "", ErrorKind::Throttled),
+    (&[], &["SubscriptionNotFound", "InvalidSubscriptionId", "MissingSubscriptionRegistration"], "", ErrorKind::Configuration),
+    (&[], &["AuthorizationFailed", "LinkedAuthorizationFailed", "RequestDisallowedByPolicy", "SubscriptionDisabled"], "", ErrorKind::Forbidden),
+    (&[403], &[], "", ErrorKind::Forbidden),
+    (&[404], &[], "", ErrorKind::NotFound),
+    (&[], &["*AlreadyExists", "*AlreadyTaken", "*InAnotherResourceGroup", "InvalidResourceLocation", "RoleAssignmentExists"], "", ErrorKind::AlreadyExists),
+    (&[], &["*OperationInProgress", "*IsNotProvisioned", "*InCreating", "ContainerBeingDeleted"], "", ErrorKind::Busy),
+    (&[], &["ScopeLocked", "CannotDeleteResource", "*AccountCannotBeDeleted", "*ProtectedFromDeletion", "ContainerImmutabilityPolicyFailure", "ResourceGroupBeingDeleted"], "", ErrorKind::Conflict),
+    (&[], &["MaxStorageAccountsCount*", "*QuotaExceeded"], "", ErrorKind::QuotaExceeded),
+    (&[], &["FeatureNotSupportedForAccount"], "", ErrorKind::InvalidRequest),
+    (&[], &["AccountPropertyCannotBeUpdated", "*ConversionNotAllowed"], "", ErrorKind::NotUpdatable),
+    (&[], &["FailedIdentityOperation", "PrincipalNotFound"], "", ErrorKind::RetryableInvalid),
+    (&[409], &[], "being deleted", ErrorKind::Busy),
+    (&[409], &[], "another operation is in progress", ErrorKind::Busy),
+    (&[409], &[], "is busy", ErrorKind::Busy),
+    (&[409], &[], "", ErrorKind::Conflict),
+    (&[412], &[], "", ErrorKind::PreconditionFailed),
+    (&[400], &[], "", ErrorKind::InvalidRequest),
+    (&[408], &[], "", ErrorKind::Server),
+];
+
+fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorKind {
+    if status.is_some_and(|status| status >= 500) {
+        return ErrorKind::Server;
+    }
+    let message = message.to_lowercase();
+    TABLE
+        .iter()
+        .find(|(statuses, codes, part, _)| {
+            (statuses.is_empty() || status.is_some_and(|status| statuses.contains(&status)))
+                && (codes.is_empty() || codes.iter().any(|pattern| matches(pattern, code)))
+                && message.contains(part)
+        })
+        .map_or(ErrorKind::Other, |row| row.3)
+}
+
+fn matches(pattern: &str, code: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => code.ends_with(end),
+        (_, Some(start)) => code.starts_with(start),
+        _ => code == pattern,
+    }
+}
+
+/// Storage appends its request id and the time to the message.
+fn clean(message: &str) -> (String, Option<String>) {
+    let mut request_id = None;
+    let kept: Vec<&str> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            let id = line.strip_prefix("RequestId:").or_else(|| line.strip_prefix("RequestID="));
+            if let Some(id) = id {
+                request_id = Some(id.trim().to_owned());
+            }
+            id.is_none() && !line.starts_with("Time:") && !line.is_empty()
+        })
+        .collect();
+    (kept.join(" "), request_id)
+}
+
+/// The deepest cause's own words: the layers above it repeat themselves.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+fn entra_advice(code: &str) -> &'static str {
+    match code {
+        "AADSTS7000215" => "Check that ClientSecret is the secret's value and not its id.",
+        "AADSTS7000222" => "The secret has expired: create a new one for the app registration and set ClientSecret.",
+        "AADSTS700016" => "Check ClientId, and that the app registration belongs to the tenant in TenantId.",
+        "AADSTS90002" | "AADSTS900023" => "Check TenantId, and that Cloud is the cloud of that tenant.",
+        _ => "Check TenantId, ClientId and ClientSecret in the type configuration.",
+    }
+}
+
+/// The XML error of a data plane.
+#[derive(serde::Deserialize)]
+struct StorageError {
+    #[serde(rename = "Code")]
+    code: String,
+    #[serde(rename = "Message", default)]
+    message: String,
+}
+
+impl StorageError {
+    fn parse(body: &[u8]) -> Option<Self> {
+        azure_core::xml::from_xml(body).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Error {
+        Error::from_answer(status, &Headers::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn five_shapes_of_body() {
+        let wrapped = answer(404, r#"{"error":{"code":"ResourceNotFound","message":"gone"}}"#);
+        let flat = answer(404, r#"{"code":"ResourceNotFound","message":"gone"}"#);
+        let capitalised = answer(404, r#"{"Code":"ResourceNotFound","Message":"gone"}"#);
+        for error in [wrapped, flat, capitalised] {
+            assert_eq!(error.code.as_deref(), Some("ResourceNotFound"));
+            assert_eq!(error.message, "gone");
+            assert_eq!(error.kind, ErrorKind::NotFound);
+        }
+        let empty = answer(404, "");
+        assert_eq!((empty.kind, empty.code), (ErrorKind::NotFound, None));
+        assert_eq!(empty.message, "Azure answered 404 without an explanation");
+        let html = answer(503, "<!DOCTYPE HTML><html><body>Service Unavailable</body></html>");
+        assert_eq!(html.kind, ErrorKind::Server);
+        assert_eq!(html.message, "Azure answered 503 without an explanation");
+    }
+
+    #[test]
+    fn storage_xml_and_header_code() {
+        let error = answer(
+            409,
+            "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>ContainerBeingDeleted</Code><Message>Try later.\nRequestId:7f\nTime:2024-06-19T11:07:42Z</Message></Error>",
+        );
+        assert_eq!(error.kind, ErrorKind::Busy);
+        assert_eq!(error.message, "Try later.");
+        assert_eq!(error.request_id.as_deref(), Some("7f"));
+
+        let mut headers = Headers::new();
+        headers.insert("x-ms-error-code", "ContainerNotFound");
+        let error = Error::from_answer(404, &headers, b"");
+        assert_eq!(error.code.as_deref(), Some("ContainerNotFound"));
+    }
+
+    #[test]
+    fn table() {
+        use ErrorKind::*;
+        let cases: &[(u16, &str, &str, ErrorKind)] = &[
+            (401, "AuthenticationFailed", "", Unauthenticated),
+            (403, "AuthorizationFailed", "", Forbidden),
+            (403, "AuthorizationPermissionMismatch", "", Forbidden),
+            (404, "SubscriptionNotFound", "", Configuration),
+            (409, "MissingSubscriptionRegistration", "", Configuration),
+            (404, "ParentResourceNotFound", "", NotFound),
+            (409, "StorageAccountAlreadyExists", "", AlreadyExists),
+            (409, "StorageAccountAlreadyTaken", "", AlreadyExists),
+            (409, "StorageAccountInAnotherResourceGroup", "", AlreadyExists),
+            (409, "InvalidResourceLocation", "", AlreadyExists),
+            (409, "StorageAccountOperationInProgress", "", Busy),
+            (409, "StorageAccountIsNotProvisioned", "", Busy),
+            (409, "AnotherOperationInProgress", "", Busy),
+            (409, "ContainerOperationFailure", "The specified container is being deleted. Try later.", Busy),
+            (409, "ContainerOperationFailure", "something else", Conflict),
+            (409, "ScopeLocked", "", Conflict),
+            (409, "ResourceGroupBeingDeleted", "The group is being deleted", Conflict),
+            (409, "CannotDeleteResource", "", Conflict),
+            (409, "ContainerImmutabilityPolicyFailure", "", Conflict),
+            (409, "MaxStorageAccountsCountPerSubscriptionExceeded", "", QuotaExceeded),
+            (409, "CoreQuotaExceeded", "", QuotaExceeded),
+            (409, "FeatureNotSupportedForAccount", "", InvalidRequest),
+            (400, "AccountPropertyCannotBeUpdated", "", NotUpdatable),
+            (400, "SkuConversionNotAllowed", "", NotUpdatable),
+            (400, "FailedIdentityOperation", "", RetryableInvalid),
+            (400, "PrincipalNotFound", "", RetryableInvalid),
+            (400, "AccountNameInvalid", "", InvalidRequest),
+            (412, "ConditionNotMet", "", PreconditionFailed),
+            (429, "FailedIdentityOperation", "", Throttled),
+            (429, "OperationNotAllowed", "", Throttled),
+            (408, "", "", Server),
+            (500, "InternalServerError", "", Server),
+            (503, "AuthorizationFailed", "", Server),
+            (405, "MethodNotAllowed", "", Other),
+        ];
+        for (status, code, message, kind) in cases {
+            assert_eq!(classify(Some(*status), code, message), *kind, "{status} {code} {message}");
+        }
+        assert_eq!(classify(None, "StorageAccountAlreadyTaken", ""), AlreadyExists, "a failed operation has no status");
+    }
+
+    #[test]
+    fn every_recorded_error_is_classified() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/azure/errors.json");
+        let Ok(text) = std::fs::read_to_string(path) else {
+            println!("skipped: the recorded errors are not here ({path})");
+            return;
+        };
+        let recorded: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let mut with_code = 0;
+        for case in &recorded {
+            let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
+            let mut headers = Headers::new();
+            for (name, value) in case["headers"].as_object().unwrap() {
+                if let Some(value) = value.as_str() {
+                    headers.insert(name.clone(), value.to_owned());
+                }
+            }
+            let body = match &case["response_body"] {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                json => json.to_string(),
+            };
+            let error = Error::from_answer(status, &headers, body.as_bytes());
+            assert_ne!(error.kind, ErrorKind::Other, "{case}");
+            assert!(!error.message.is_empty() && !error.message.contains("RequestId:"), "{}", error.message);
+            if let Some(code) = case["code"].as_str() {
+                assert_eq!(error.code.as_deref(), Some(code), "{case}");
+                assert!(!error.message.contains("without an explanation"), "{case}");
+                with_code += 1;
+            }
+        }
+        println!("{} recorded errors, {with_code} with a code", recorded.len());
+        assert!(with_code > 0);
+    }
+
+    #[test]
+    fn entra_refusal_says_what_to_check() {
+        let body = r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided. Trace ID: t-1 Correlation ID: c-1 Timestamp: 2025-01-01 00:00:00Z","trace_id":"t-1","correlation_id":"c-1"}"#;
+        let error = Error::from_entra(401, &Headers::new(), body.as_bytes());
+        assert_eq!(error.kind, ErrorKind::Unauthenticated);
+        assert_eq!(error.code.as_deref(), Some("AADSTS7000215"));
+        assert_eq!(
+            error.to_string(),
+            "Entra issued no token: Invalid client secret provided. Check that ClientSecret is the secret's value and not its id. \
+             (code AADSTS7000215, HTTP 401, request id t-1, correlation id c-1)"
+        );
+        assert_eq!(Error::from_entra(503, &Headers::new(), b"<html>").kind, ErrorKind::Server);
+    }
+}

@@ -3,14 +3,13 @@
 //!
 //! ```no_run
 //! # async fn example(configuration: azure_client::Configuration) -> azure_client::Result<()> {
-//! use azure_client::{ApiVersion, Azure};
+//! use azure_client::{ApiVersion, Azure, ResourceId};
 //! use std::time::{Duration, Instant};
 //!
 //! let azure = Azure::open(&configuration)?;
 //! let arm = azure.arm(Instant::now() + Duration::from_secs(25));
-//! let group = arm
-//!     .get(&format!("/subscriptions/{}/resourceGroups/example", azure.subscription_id()), ApiVersion::RESOURCES)
-//!     .await?;
+//! let id = ResourceId::group(azure.subscription_id(), "example");
+//! let group = arm.get(&id.to_string(), ApiVersion::RESOURCES).await?;
 //! println!("{}", group["location"]);
 //! # Ok(())
 //! # }
@@ -18,11 +17,16 @@
 
 mod arm;
 mod blobs;
+mod call;
 mod client;
 mod configuration;
 mod error;
 mod id;
 mod operation;
+mod retry;
+mod telemetry;
+mod token;
+mod transport;
 
 pub use arm::{Answer, ApiVersion, Arm, Page};
 pub use blobs::{Blobs, Entry, EntryKind};
