@@ -1,0 +1,299 @@
+"""Every place where this package reaches into MiniStack's CloudFormation, and why.
+
+MiniStack owns templates, change sets, ordering, events, rollback and cleanup. It calls a resource's provisioner by type;
+ours call handlers. What it lacks for registered types is hooked in ``install``, one hook per reason.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import importlib.metadata
+import inspect
+import json
+
+from .handlers import HandlerFailure
+from .resources import Scope, Tagged
+
+VERSION = "1.5.33"
+PACKAGE = "ministack.services.cloudformation"
+
+# What is hooked or called, with the parameters it must have; None for data.
+NEEDED = {
+    "": {"handle_request": "method path headers body query_params", "_stacks": None, "_ACTION_HANDLERS": None},
+    "provisioners": {"_RESOURCE_HANDLERS": None, "_REPLACING_PROPERTIES": None,
+                     "_CONDITIONALLY_REPLACING_PROPERTIES": None, "_STACK_TAG_PROPERTY": None,
+                     "_replacing_change": "resource_type old_props new_props",
+                     "_with_stack_tags": "resource_type props stack_tags stack_name stack_id logical_id",
+                     "_S3_BUCKET_CONFIGURATIONS": None, "_s3_create": "logical_id props stack_name",
+                     "_s3_delete": "physical_id props"},
+    "stacks": {"_replacing_change": "resource_type old_props new_props",
+               "_with_stack_tags": "resource_type props stack_tags stack_name stack_id logical_id",
+               "_runs_on_worker_thread": "resource_type", "_sends_back_failed_update": "resource_type",
+               "_roll_back_operation": "stack_name stack_id stack operation reason_override",
+               "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id "
+                             "detailed_status"},
+    "handlers": {"_roll_back_operation": "stack_name stack_id stack operation reason_override"},
+    "changesets": {"_IMPORT_LOOKUPS": None, "_IMPORT_NOT_FOUND": None,
+                   "_import_resources_async": "cs stack new_stack"},
+    "drift": {"supports_drift": "resource_type",
+              "detect_resource_drift": "stack logical_id record timestamp"},
+    "engine": {"_resolve_dynamic_references": "value previous reuse_ssm reuse_secrets"},
+    "helpers": {"_xml": "status root_tag inner", "_error": "code message status", "_p": "params key default",
+                "_page": "items params action page_size"},
+}
+
+# The actions that may read a resource through its handler.
+BLOCKING_ACTIONS = ("CreateChangeSet", "DetectStackDrift", "DetectStackResourceDrift")
+
+
+class EngineChanged(Exception):
+    """The installed MiniStack is not the one this package was written for."""
+
+
+def module(name=""):
+    """A module of MiniStack's CloudFormation."""
+    return importlib.import_module(f"{PACKAGE}.{name}" if name else PACKAGE)
+
+
+def check():
+    """Raises EngineChanged, naming everything that is missing or different."""
+    installed = importlib.metadata.version("ministack")
+    if installed != VERSION:
+        raise EngineChanged(f"MiniStack {VERSION} is needed, {installed} is installed")
+    missing = []
+    for place, names in NEEDED.items():
+        for name, parameters in names.items():
+            member = getattr(module(place), name, None)
+            if member is None or (parameters and " ".join(inspect.signature(member).parameters) != parameters):
+                missing.append(f"{place or 'cloudformation'}.{name}")
+    if missing:
+        raise EngineChanged(f"MiniStack {installed} lacks or changed the hooks {', '.join(missing)}")
+
+
+class Engine:
+    """What ``Resources`` asks of the engine."""
+
+    def __init__(self):
+        self._responses = importlib.import_module("ministack.core.responses")
+        self._add_event = module("stacks")._add_event
+
+    def account(self):
+        """The account of the request that is being served."""
+        return self._responses.get_account_id()
+
+    def region(self):
+        """The region of the request that is being served."""
+        return self._responses.get_region()
+
+    def resolve(self, value):
+        """``value`` with its ``{{resolve:…}}`` references replaced. Raises ValueError for one that names nothing."""
+        return module("engine")._resolve_dynamic_references(value)[0]
+
+    def stack(self, name):
+        """The record of a stack of this account and region, or None."""
+        return module()._stacks.get(name)
+
+    def scope(self, stack_name, logical_id):
+        """The place of a resource of that stack."""
+        return Scope(stack_name, (self.stack(stack_name) or {}).get("StackId"), logical_id)
+
+    def creation_started(self, scope, type_name, identifier, properties):
+        """Records a physical id before the create is done: with an event, as AWS does, and in the stack."""
+        stack = self.stack(scope.stack_name)
+        if not stack:
+            return
+        stack.setdefault("_resources", {})[scope.logical_id] = {
+            "PhysicalResourceId": identifier, "ResourceType": type_name, "ResourceStatus": "CREATE_IN_PROGRESS",
+            "LogicalResourceId": scope.logical_id, "Properties": properties, "Attributes": {},
+            "Timestamp": self._responses.now_iso(),
+        }
+        prefix = "UPDATE" if stack.get("StackStatus", "").startswith("UPDATE") else "CREATE"
+        self._add_event(scope.stack_id, scope.stack_name, scope.logical_id, type_name, f"{prefix}_IN_PROGRESS",
+                        "Resource creation Initiated", identifier)
+
+    def creation_failed(self, scope, identifier, reason):
+        """Marks what ``creation_started`` recorded, for the rollback to find."""
+        record = ((self.stack(scope.stack_name) or {}).get("_resources") or {}).get(scope.logical_id)
+        if identifier and record and record["PhysicalResourceId"] == identifier:
+            record["ResourceStatus"], record["ResourceStatusReason"] = "CREATE_FAILED", reason
+
+    @contextlib.contextmanager
+    def cleanup_events(self, scope, type_name, identifier):
+        """Adds the events of a delete in the cleanup after an update, which MiniStack makes without a trace."""
+        stack = self.stack(scope.stack_name) or {}
+        shown = stack.get("StackStatus") == "UPDATE_IN_PROGRESS"
+
+        def event(status):
+            if shown:
+                self._add_event(scope.stack_id, scope.stack_name, scope.logical_id, type_name, status,
+                                physical_id=identifier)
+
+        event("DELETE_IN_PROGRESS")
+        yield
+        event("DELETE_COMPLETE")
+
+
+def install(resources):
+    """Registers every type of ``resources`` with MiniStack. Call ``check`` first."""
+    types = resources.types
+    provisioners, stacks, drift = module("provisioners"), module("stacks"), module("drift")
+    for name, kind in types.items():
+        provisioners._RESOURCE_HANDLERS[name] = _provisioner(resources, name)
+        # For the change set's display; ``_replacing_change`` below decides.
+        provisioners._REPLACING_PROPERTIES[name] = tuple(path[0] for path in kind.create_only if len(path) == 1)
+        provisioners._CONDITIONALLY_REPLACING_PROPERTIES[name] = tuple(
+            path[0] for path in kind.conditional_create_only + kind.create_only
+            if len(path) > 1 or (path in kind.conditional_create_only))
+        module("changesets")._IMPORT_LOOKUPS[name] = (kind.identifier_names, _import_problem(resources, name))
+
+    # Create-only properties may lie inside others, and "5" is 5: compare by pointer, not by top-level name.
+    @_hook("_replacing_change", provisioners, stacks)
+    def _replacing_change(original, resource_type, old_props, new_props):
+        if resource_type in types:
+            return resources.replaces(resource_type, old_props, new_props)
+        return original(resource_type, old_props, new_props)
+
+    # Stack tags travel beside the properties of a registered type, never inside them.
+    @_hook("_with_stack_tags", provisioners, stacks)
+    def _with_stack_tags(original, resource_type, props, stack_tags, stack_name, stack_id, logical_id):
+        if resource_type in types:
+            return Tagged(props, provisioners._tag_map(stack_tags))
+        return original(resource_type, props, stack_tags, stack_name, stack_id, logical_id)
+
+    # Handlers are waited for, and may call this server back.
+    @_hook("_runs_on_worker_thread", stacks)
+    def _runs_on_worker_thread(original, resource_type):
+        return resource_type in types or original(resource_type)
+
+    # A handler may have changed its resource before it failed.
+    @_hook("_sends_back_failed_update", stacks)
+    def _sends_back_failed_update(original, resource_type):
+        return resource_type in types or original(resource_type)
+
+    # MiniStack rolls back what was created; CloudFormation also what was begun.
+    @_hook("_roll_back_operation", stacks, module("handlers"))
+    def _roll_back_operation(original, stack_name, stack_id, stack, operation, reason_override=""):
+        _include_begun(stack_name, stack, operation)
+        return original(stack_name, stack_id, stack, operation, reason_override)
+
+    # An import reads through handlers on the event loop, so all of it moves to a thread; afterwards the resources
+    # know their stack.
+    @_hook("_import_resources_async", module("changesets"))
+    async def _import_resources_async(original, cs, stack, new_stack):
+        await _off_loop(lambda: asyncio.run(original(cs, stack, new_stack)))
+        for entry in cs["_resources_to_import"]:
+            record = stack.get("_resources", {}).get(entry["LogicalResourceId"])
+            if record and entry["ResourceType"] in types:
+                scope = Scope(stack["StackName"], stack["StackId"], entry["LogicalResourceId"])
+                resources.settle(entry["ResourceType"], record["PhysicalResourceId"], record["Properties"], scope)
+
+    # Drift of a registered type is found by its schema.
+    @_hook("supports_drift", drift)
+    def supports_drift(original, resource_type):
+        return resource_type in types or original(resource_type)
+
+    @_hook("detect_resource_drift", drift)
+    def detect_resource_drift(original, stack, logical_id, record, timestamp):
+        if record.get("ResourceType") in types:
+            return _stack_resource_drift(resources, stack, logical_id, record, timestamp)
+        return original(stack, logical_id, record, timestamp)
+
+    actions = module()._ACTION_HANDLERS
+    for action in BLOCKING_ACTIONS:
+        actions[action] = _offloaded(actions[action])
+
+    # An action that left the loop is a coroutine, which MiniStack does not expect of one.
+    @_hook("handle_request", module())
+    async def handle_request(original, *request):
+        answer = await original(*request)
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+def _hook(name, *modules):
+    """Replaces a function in every module that imported it; the replacement gets the original first."""
+
+    def install_hook(replacement):
+        original = getattr(modules[0], name)
+
+        def hooked(*args, **kwargs):
+            return replacement(original, *args, **kwargs)
+
+        for place in modules:
+            setattr(place, name, hooked)
+        return hooked
+
+    return install_hook
+
+
+def _off_loop(work):
+    return importlib.import_module("ministack.core.concurrency").run_reentrant(work)
+
+
+def _offloaded(action):
+    return lambda params: _off_loop(lambda: action(params))
+
+
+def _provisioner(resources, name):
+    """The entry of a registered type in MiniStack's table of provisioners."""
+    return {
+        "create": lambda logical_id, props, stack_name: resources.create(name, logical_id, props, stack_name),
+        "update": lambda identifier, old, new, stack_name, logical_id: resources.update(
+            name, identifier, old, new, stack_name, logical_id),
+        "update_with_logical_id": True,
+        "delete": lambda identifier, props, logical_id: resources.delete(name, identifier, props, logical_id),
+        "delete_with_logical_id": True,
+        "import": lambda values: resources.adopt(name, values),
+    }
+
+
+def _import_problem(resources, name):
+    """Why an identifier cannot be imported, or None: what a change set of the type IMPORT fails with."""
+
+    def problem(*values):
+        identifier = "|".join(values)
+        try:
+            resources.read(name, identifier)
+        except HandlerFailure as failure:
+            if failure.code == "NotFound":
+                return module("changesets")._IMPORT_NOT_FOUND.format(type=name, value=identifier)
+            return str(failure)
+        return None
+
+    return problem
+
+
+def _include_begun(stack_name, stack, operation):
+    """Adds to what an operation created the resource, or nested stack, whose create had begun when it failed."""
+    created, held = operation.setdefault("created", []), stack.setdefault("_resources", {})
+    failed = operation.get("failed_logical_id")
+    definition = (operation.get("template") or {}).get("Resources", {}).get(failed, {})
+    if definition.get("Type") == "AWS::CloudFormation::Stack" and failed not in held:
+        for child in list(module()._stacks.values()):
+            if (child.get("_parent_stack_name") == stack_name and child["StackStatus"] == "CREATE_FAILED"
+                    and child["StackName"].startswith(f"{stack_name}-{failed}-")):
+                held[failed] = {"PhysicalResourceId": child["StackId"], "ResourceType": definition["Type"],
+                                "ResourceStatus": "CREATE_FAILED", "LogicalResourceId": failed, "Properties": {},
+                                "Attributes": {}}
+    created.extend(logical_id for logical_id, record in held.items()
+                   if record.get("ResourceStatus") == "CREATE_FAILED" and logical_id not in created)
+
+
+def _stack_resource_drift(resources, stack, logical_id, record, timestamp):
+    """The StackResourceDrift of one resource, in MiniStack's form."""
+    drift = {"StackId": stack["StackId"], "LogicalResourceId": logical_id,
+             "PhysicalResourceId": record["PhysicalResourceId"], "ResourceType": record["ResourceType"],
+             "Timestamp": timestamp}
+    try:
+        found = resources.drift(record["ResourceType"], record["PhysicalResourceId"], record.get("Properties") or {},
+                                stack.get("Tags") or [])
+    except Exception as error:  # whatever kept it from being read, the resource's drift is unknown
+        return {**drift, "StackResourceDriftStatus": "UNKNOWN", "DriftStatusReason": str(error)}
+    if found is None:
+        return {**drift, "StackResourceDriftStatus": "DELETED"}
+    expected, actual, differences = found
+    drift["ExpectedProperties"] = json.dumps(expected, sort_keys=True)
+    drift["ActualProperties"] = json.dumps(actual, sort_keys=True)
+    drift["StackResourceDriftStatus"] = "MODIFIED" if differences else "IN_SYNC"
+    if differences:
+        drift["PropertyDifferences"] = differences
+    return drift
