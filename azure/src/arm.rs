@@ -109,7 +109,9 @@ impl Arm {
         if let Some(next) = next
             && self.same_list(&url, next).is_none()
         {
-            return Err(undecodable("the answer names a next page on another host or path, where the token must not go"));
+            return Err(undecodable(
+                "the answer names a next page on another host or path, where the token must not go",
+            ));
         }
         Ok(Page { items, next: next.map(str::to_owned) })
     }

@@ -73,8 +73,10 @@ impl Blobs {
         let unusable = || Error::new(ErrorKind::Undecodable, format!("\"{endpoint}\" is not a blob endpoint"));
         let mut url = Url::parse(endpoint).map_err(|_| unusable())?;
         url.path_segments_mut().map_err(|()| unusable())?.pop_if_empty().push(container);
-        let options =
-            BlobContainerClientOptions { client_options: self.inner.options.clone(), ..BlobContainerClientOptions::default() };
+        let options = BlobContainerClientOptions {
+            client_options: self.inner.options.clone(),
+            ..BlobContainerClientOptions::default()
+        };
         BlobContainerClient::new(url, Some(self.inner.credential.clone()), Some(options))
             .map_err(|error| Error::from_core(&error))
     }
@@ -84,7 +86,9 @@ fn kind(item: &BlobItem) -> EntryKind {
     match item {
         BlobItem { deleted: Some(true), .. } => EntryKind::Deleted,
         BlobItem { snapshot: Some(_), .. } => EntryKind::Snapshot,
-        BlobItem { version_id: Some(_), is_current_version, .. } if *is_current_version != Some(true) => EntryKind::Version,
+        BlobItem { version_id: Some(_), is_current_version, .. } if *is_current_version != Some(true) => {
+            EntryKind::Version
+        }
         _ => EntryKind::Blob,
     }
 }
@@ -92,7 +96,9 @@ fn kind(item: &BlobItem) -> EntryKind {
 /// Contributor on the account does not include its data: the refusal should name the role that does.
 fn explain_refusal(mut error: Error) -> Error {
     if error.kind == ErrorKind::Forbidden && error.code.as_deref() == Some("AuthorizationPermissionMismatch") {
-        error.message.push_str(" Assign the role \"Storage Blob Data Reader\" on the account to the identity that signs in.");
+        error
+            .message
+            .push_str(" Assign the role \"Storage Blob Data Reader\" on the account to the identity that signs in.");
     }
     error
 }

@@ -80,9 +80,7 @@ impl ResourceId {
     /// The type, such as `Microsoft.Storage/storageAccounts/blobServices/containers`; a group's is `Microsoft.Resources/resourceGroups`.
     pub fn resource_type(&self) -> String {
         match self.0.iter().rposition(|(key, _)| key == "providers") {
-            Some(at) => {
-                self.0[at + 1..].iter().fold(self.0[at].1.clone(), |name, (key, _)| format!("{name}/{key}"))
-            }
+            Some(at) => self.0[at + 1..].iter().fold(self.0[at].1.clone(), |name, (key, _)| format!("{name}/{key}")),
             None => format!("Microsoft.Resources/{}", self.0.last().map_or("", |(key, _)| key)),
         }
     }
@@ -129,7 +127,8 @@ impl FromStr for ResourceId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let shape = || malformed(text, "/subscriptions/{guid}[/resourceGroups/{name}][/providers/{namespace}/{type}/{name}…]");
+        let shape =
+            || malformed(text, "/subscriptions/{guid}[/resourceGroups/{name}][/providers/{namespace}/{type}/{name}…]");
         let segments: Vec<&str> = text.strip_prefix('/').ok_or_else(shape)?.split('/').collect();
         if segments.len() % 2 != 0 || !segments.iter().all(|segment| is_segment(segment)) {
             return Err(shape());
@@ -167,7 +166,11 @@ impl fmt::Display for ResourceId {
 impl PartialEq for ResourceId {
     fn eq(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()
-            && self.0.iter().zip(&other.0).all(|(a, b)| a.0.eq_ignore_ascii_case(&b.0) && a.1.eq_ignore_ascii_case(&b.1))
+            && self
+                .0
+                .iter()
+                .zip(&other.0)
+                .all(|(a, b)| a.0.eq_ignore_ascii_case(&b.0) && a.1.eq_ignore_ascii_case(&b.1))
     }
 }
 
@@ -184,7 +187,8 @@ fn spelled(word: &str) -> String {
 }
 
 fn is_segment(text: &str) -> bool {
-    !matches!(text, "" | "." | "..") && !text.contains(|c: char| c.is_control() || c.is_whitespace() || "?#\\".contains(c))
+    !matches!(text, "" | "." | "..")
+        && !text.contains(|c: char| c.is_control() || c.is_whitespace() || "?#\\".contains(c))
 }
 
 /// A name that a user chose must not reach into another part of the path: Azure shall see it whole, and refuse it.
@@ -260,8 +264,7 @@ mod tests {
 
     #[test]
     fn case_is_ignored_and_repaired() {
-        let id: ResourceId =
-            "/SUBSCRIPTIONS/s/resourcegroups/G/Providers/microsoft.keyvault/VAULTS/v".parse().unwrap();
+        let id: ResourceId = "/SUBSCRIPTIONS/s/resourcegroups/G/Providers/microsoft.keyvault/VAULTS/v".parse().unwrap();
         assert_eq!(id.to_string(), "/subscriptions/s/resourceGroups/G/providers/Microsoft.KeyVault/vaults/v");
         assert_eq!(id, "/subscriptions/S/resourceGroups/g/providers/Microsoft.KeyVault/vaults/V".parse().unwrap());
         assert_ne!(id, "/subscriptions/S/resourceGroups/g/providers/Microsoft.KeyVault/vaults/w".parse().unwrap());
@@ -288,7 +291,8 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::InvalidRequest);
             assert!(error.message.contains("/subscriptions/{guid}"), "{error}");
         }
-        let error = ResourceId::parse_as("Microsoft.Storage/storageAccounts/blobServices/containers", ACCOUNT).unwrap_err();
+        let error =
+            ResourceId::parse_as("Microsoft.Storage/storageAccounts/blobServices/containers", ACCOUNT).unwrap_err();
         assert!(
             error.message.ends_with(
                 "of the form /subscriptions/{guid}/resourceGroups/{name}/providers/Microsoft.Storage/storageAccounts/{name}/blobServices/default/containers/{name}"

@@ -52,9 +52,10 @@ impl Operation {
 impl Progress {
     /// Reads the envelope `{status, properties, error}`.
     pub(crate) fn read(headers: &Headers, envelope: &Value) -> Result<Self> {
-        let status = envelope.get("status").and_then(Value::as_str).ok_or_else(|| {
-            Error::new(ErrorKind::Undecodable, "the state of the operation has no status")
-        })?;
+        let status = envelope
+            .get("status")
+            .and_then(Value::as_str)
+            .ok_or_else(|| Error::new(ErrorKind::Undecodable, "the state of the operation has no status"))?;
         match status.to_ascii_lowercase().as_str() {
             "succeeded" => Ok(Self::Done(envelope.get("properties").cloned().unwrap_or_default())),
             "failed" | "canceled" | "cancelled" => {
@@ -112,7 +113,10 @@ mod tests {
     #[test]
     fn envelopes() {
         let read = |envelope| Progress::read(&headers(&[("retry-after", "5")]), &envelope);
-        assert_eq!(read(json!({"status": "Succeeded", "properties": {"a": 1}})).unwrap(), Progress::Done(json!({"a": 1})));
+        assert_eq!(
+            read(json!({"status": "Succeeded", "properties": {"a": 1}})).unwrap(),
+            Progress::Done(json!({"a": 1}))
+        );
         let pending = Progress::Pending { retry_after: Some(Duration::from_secs(5)) };
         assert_eq!(read(json!({"status": "InProgress"})).unwrap(), pending);
         let failed = json!({"status": "Failed", "error": {"code": "StorageAccountAlreadyTaken", "message": "taken"}});

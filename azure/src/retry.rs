@@ -43,6 +43,7 @@ impl Policy for Retry {
         let mut renewed = false;
         let mut attempt = 0;
         loop {
+            request.body_mut().reset().await?;
             let result = next[0].send(context, request, &next[1..]).await;
             let (error, result) = match result {
                 Ok(answer) if answer.status().is_success() => return Ok(answer),
@@ -153,7 +154,10 @@ mod tests {
     #[test]
     fn waits_in_messages() {
         let seconds = |message| seconds_in(message).map(|wait| wait.as_secs());
-        assert_eq!(seconds("exceeded the limit of '150' for '01:00:00'. Please try again after '324' seconds."), Some(324));
+        assert_eq!(
+            seconds("exceeded the limit of '150' for '01:00:00'. Please try again after '324' seconds."),
+            Some(324)
+        );
         assert_eq!(seconds("too many requests. Retry after 2 seconds.\"}}"), Some(2));
         assert_eq!(seconds("The call can be retried in 14 seconds."), Some(14));
         assert_eq!(seconds("after 5 attempts"), None);

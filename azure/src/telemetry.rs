@@ -24,9 +24,10 @@ impl Policy for Telemetry {
         let start = Instant::now();
         let result = next[0].send(context, request, &next[1..]).await;
         let (status, request_id) = match &result {
-            Ok(answer) => {
-                (u16::from(answer.status()), answer.headers().get_optional_str(&"x-ms-request-id".into()).unwrap_or_default())
-            }
+            Ok(answer) => (
+                u16::from(answer.status()),
+                answer.headers().get_optional_str(&"x-ms-request-id".into()).unwrap_or_default(),
+            ),
             Err(_) => (0, ""),
         };
         tracing::debug!(

@@ -21,7 +21,8 @@ pub(crate) fn transport(certificate_authority: Option<&str>) -> Result<Transport
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = certificate_authority {
         let unusable = |why: String| {
-            let message = format!("Endpoints.CertificateAuthority is not usable: {why}. Give PEM certificates of authorities");
+            let message =
+                format!("Endpoints.CertificateAuthority is not usable: {why}. Give PEM certificates of authorities");
             Error::new(ErrorKind::Configuration, message)
         };
         let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
