@@ -7,9 +7,10 @@
 mod instance;
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
 use std::future::Future;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
-use crate::tools;
+use crate::{process, tools};
 use instance::Instance;
 
 /// The largest event of a synchronous invocation, bytes; Lambda's quota.
@@ -45,6 +46,8 @@ pub struct Function {
     pub env: Vec<(String, String)>,
     /// The most instances at a time.
     pub concurrency: usize,
+    /// A file that gets what the instances print, too.
+    pub log: Option<PathBuf>,
 }
 
 impl Function {
@@ -56,6 +59,7 @@ impl Function {
             timeout: Duration::from_secs(60),
             env: Vec::new(),
             concurrency: 8,
+            log: None,
         }
     }
 }
@@ -90,10 +94,29 @@ struct Served {
     slots: Arc<Semaphore>,
     warm: Mutex<Vec<Instance>>,
     kills: Mutex<VecDeque<Kill>>,
-    log: Log,
+    log: Arc<Log>,
 }
 
-type Log = Arc<Mutex<VecDeque<String>>>;
+/// What the instances print.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<VecDeque<String>>,
+    file: Option<File>,
+}
+
+impl Log {
+    fn push(&self, line: String) {
+        if let Some(mut file) = self.file.as_ref() {
+            // The lines are kept all the same when the disk is full.
+            let _ = writeln!(file, "{line}");
+        }
+        let mut lines = lock(&self.lines);
+        if lines.len() == KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
 
 /// What came of an invocation.
 enum Answer {
@@ -121,20 +144,22 @@ impl Lambda {
             .with_state((functions.clone(), stopped.clone()));
         tokio::spawn(until_stopped(stopped, async move { axum::serve(listener, router).await }));
         let lambda = Lambda { address, functions, _running: running };
-        lambda.add(function);
+        lambda.add(function)?;
         Ok(lambda)
     }
 
     /// Serves another function, or another version of one.
-    pub fn add(&self, function: Function) {
+    pub fn add(&self, function: Function) -> io::Result<()> {
+        let file = function.log.as_ref().map(File::create).transpose()?;
         let served = Served {
             slots: Arc::new(Semaphore::new(function.concurrency)),
             warm: Mutex::default(),
             kills: Mutex::default(),
-            log: Log::default(),
+            log: Arc::new(Log { lines: Mutex::default(), file }),
             function,
         };
         lock(&self.functions).insert(served.function.name.clone(), Arc::new(served));
+        Ok(())
     }
 
     /// The endpoint for Lambda clients: `http://127.0.0.1:PORT`.
@@ -152,7 +177,7 @@ impl Lambda {
     /// What the instances of `function` have printed, oldest first.
     pub fn log_lines(&self, function: &str) -> Vec<String> {
         let functions = lock(&self.functions);
-        functions.get(function).map_or_else(Vec::new, |served| lock(&served.log).iter().cloned().collect())
+        functions.get(function).map_or_else(Vec::new, |served| lock(&served.log.lines).iter().cloned().collect())
     }
 }
 
@@ -160,17 +185,18 @@ impl Lambda {
 ///
 /// Returns the path of the executable.
 pub fn bootstrap() -> io::Result<PathBuf> {
-    let build = std::process::Command::new(option_env!("CARGO").unwrap_or("cargo"))
+    let (profile, flag) = if cfg!(debug_assertions) { ("debug", None) } else { ("release", Some("--release")) };
+    let mut build = process::guarded(option_env!("CARGO").unwrap_or("cargo"));
+    build
         .args(["build", "--quiet", "--package", "handlers", "--bin", "bootstrap"])
-        .args(if cfg!(debug_assertions) { None } else { Some("--release") })
-        .current_dir(tools::root())
-        .output()?;
+        .args(flag)
+        .current_dir(tools::root());
+    let build = process::output(&mut build)?;
     if !build.status.success() {
         let said = String::from_utf8_lossy(&build.stderr).into_owned();
-        return Err(io::Error::other(format!("cargo build of the handlers failed:\n{said}")));
+        return Err(io::Error::other(format!("cargo build ended with {}:\n{said}", build.status)));
     }
-    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-    Ok(tools::target_dir().join(Path::new(profile).join("bootstrap")))
+    Ok(tools::target_dir().join(profile).join("bootstrap"))
 }
 
 async fn invoke(

@@ -1,6 +1,13 @@
 //! CloudFormation, S3 and Azure storage on a laptop.
 
 pub mod azure;
+mod azurite;
+mod cloudformation;
+pub mod component;
+pub mod deploy;
 pub mod lambda;
 pub mod process;
+pub mod progress;
+pub mod proof;
+pub mod serve;
 pub mod tools;

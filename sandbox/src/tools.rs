@@ -92,7 +92,8 @@ pub fn python_venv(name: &str, requirements: &Path) -> Result<PathBuf, Error> {
             "pip install",
             Command::new(venv.join("bin/python"))
                 .args(["-m", "pip", "install", "--quiet", "--no-input"])
-                .args(["--disable-pip-version-check", "--require-hashes", "-r"])
+                // A lock file is complete: nothing is left to resolve, and a package's own pins cannot object.
+                .args(["--disable-pip-version-check", "--no-deps", "--require-hashes", "-r"])
                 .arg(requirements),
         )
     })

@@ -200,7 +200,7 @@ async fn knows_its_functions() {
     assert_eq!(unknown.headers()["x-amzn-errortype"], "ResourceNotFoundException");
 
     let dir = tempfile::tempdir().unwrap();
-    toy.lambda.add(Function::new("other", script(&dir, "exit 1")));
+    toy.lambda.add(Function::new("other", script(&dir, "exit 1"))).unwrap();
     assert_eq!(invoke("other").await.unwrap().status(), 200);
 }
 

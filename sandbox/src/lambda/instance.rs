@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::{Answer, Function, KEPT_LINES, Kill, LARGEST_EVENT, Log, arn, lock, until_stopped};
+use super::{Answer, Function, Kill, LARGEST_EVENT, Log, arn, lock, until_stopped};
 
 /// How long a process may take to its first poll; Lambda's limit.
 const INIT: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ struct Runtime {
 
 impl Instance {
     /// Starts the process and waits for its first poll.
-    pub(super) async fn start(function: &Function, log: &Log) -> Result<Instance, Answer> {
+    pub(super) async fn start(function: &Function, log: &Arc<Log>) -> Result<Instance, Answer> {
         let failed = |message: String| Answer::failure("Runtime.InvalidEntrypoint", message);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|e| failed(format!("runtime API: {e}")))?;
         let address = listener.local_addr().map_err(|e| failed(format!("runtime API: {e}")))?;
@@ -169,17 +169,13 @@ fn exit(how: std::io::Result<std::process::ExitStatus>) -> String {
     how.map_or_else(|e| e.to_string(), |status| status.to_string())
 }
 
-fn collect(output: Option<impl AsyncRead + Send + Unpin + 'static>, log: &Log) {
+fn collect(output: Option<impl AsyncRead + Send + Unpin + 'static>, log: &Arc<Log>) {
     let Some(output) = output else { return };
     let log = log.clone();
     tokio::spawn(async move {
         let mut lines = BufReader::new(output).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let mut log = lock(&log);
-            if log.len() == KEPT_LINES {
-                log.pop_front();
-            }
-            log.push_back(line);
+            log.push(line);
         }
     });
 }

@@ -1,0 +1,233 @@
+//! The whole sandbox: everything started together, on loopback, and stopped together.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::azure::{self, Authority, Emulator};
+use crate::component::{self, Component, free_port};
+use crate::lambda::{self, Function, Lambda};
+use crate::{azurite, cloudformation, tools};
+
+/// The name under which the Lambda serves the handlers, that of the cargo binary.
+pub const FUNCTION: &str = "bootstrap";
+
+/// Why the sandbox does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tool could not be installed.
+    #[error(transparent)]
+    Tool(#[from] tools::Error),
+    /// The emulator could not be started.
+    #[error("starting the Azure emulator: {0}")]
+    Azure(#[from] azure::Error),
+    /// A component did not start, or ended.
+    #[error(transparent)]
+    Component(#[from] component::Error),
+    /// Another `serve` runs.
+    #[error("a sandbox is already running, its CloudFormation at {0}: stop it first, or use it with `cargo sandbox deploy`")]
+    Running(String),
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// Where everything is; all that a client of a running sandbox has to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// CloudFormation, S3 and the rest of AWS, `http://127.0.0.1:PORT`.
+    pub aws: String,
+    /// The Lambda that serves the handlers.
+    pub lambda: String,
+    /// Azure Resource Manager and Entra, `https://127.0.0.1:PORT`.
+    pub azure: String,
+    /// The blob service; an account's endpoint is `BLOB/ACCOUNT`.
+    pub blob: String,
+    /// The certificate to trust for both of Azure's, PEM.
+    pub certificate_authority: PathBuf,
+    /// The type configuration of the Azure types, JSON.
+    pub type_configuration: PathBuf,
+    /// The logs of the components.
+    pub logs: PathBuf,
+}
+
+/// The ports to listen on.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Ports {
+    /// Whatever is free.
+    #[default]
+    Any,
+    /// AWS at this port, then Lambda, Azure and blobs at the next three.
+    From(u16),
+}
+
+/// Everything, running; dropping it stops everything and removes its data.
+pub struct Sandbox {
+    endpoints: Endpoints,
+    emulator: Emulator,
+    lambda: Lambda,
+    azurite: Component,
+    cloudformation: Component,
+    folder: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// Installs what is missing, builds the handlers and starts everything.
+    pub async fn start(ports: Ports) -> Result<Sandbox, Error> {
+        let (node, python, bootstrap) = blocking(|| {
+            let node = azurite::install()?;
+            let python = cloudformation::install()?;
+            let bootstrap = lambda::bootstrap().map_err(failed("building the handlers"))?;
+            Ok::<_, Error>((node, python, bootstrap))
+        })
+        .await?;
+
+        let [aws_port, lambda_port, azure_port, blob_port] = ports.choose()?;
+        let parent = tools::target_dir().join("sandbox");
+        let folder = fs::create_dir_all(&parent)
+            .and_then(|()| tempfile::Builder::new().prefix("run-").tempdir_in(&parent))
+            .map_err(failed(format!("making a folder in {}", parent.display())))?;
+
+        let authority = Authority::new()?;
+        let blob = format!("https://127.0.0.1:{blob_port}");
+        let options = azure::Options {
+            port: azure_port,
+            azurite: Some(blob.clone()),
+            authority: Some(authority.clone()),
+            ..azure::Options::default()
+        };
+        let emulator = Emulator::start(options).await?;
+        let type_configuration = folder.path().join("type-configuration.json");
+        write(&type_configuration, &emulator.type_configuration().to_string())?;
+        let certificate_authority = folder.path().join("ca.pem");
+        write(&certificate_authority, emulator.certificate_authority())?;
+
+        let function = Function { log: Some(folder.path().join("bootstrap.log")), ..Function::new(FUNCTION, bootstrap) };
+        let lambda = Lambda::start(lambda_port, function).await.map_err(failed("starting the Lambda endpoint"))?;
+
+        let mut azurite = azurite::spawn(&node, blob_port, &authority, folder.path())?;
+        let mut cloudformation =
+            cloudformation::spawn(&python, aws_port, &lambda.url(), FUNCTION, &type_configuration, folder.path())?;
+        tokio::try_join!(azurite.ready(), cloudformation.ready())?;
+
+        let endpoints = Endpoints {
+            aws: format!("http://127.0.0.1:{aws_port}"),
+            lambda: lambda.url(),
+            azure: emulator.url().to_owned(),
+            blob,
+            certificate_authority,
+            type_configuration,
+            logs: folder.path().to_owned(),
+        };
+        Ok(Sandbox { endpoints, emulator, lambda, azurite, cloudformation, folder })
+    }
+
+    /// Where everything is.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The emulator of Azure.
+    pub fn azure(&self) -> &Emulator {
+        &self.emulator
+    }
+
+    /// The Lambda that serves the handlers.
+    pub fn lambda(&self) -> &Lambda {
+        &self.lambda
+    }
+
+    /// Returns when a component has ended by itself, which none should.
+    pub async fn crashed(&mut self) -> Error {
+        loop {
+            if let Err(error) = self.azurite.check().and_then(|()| self.cloudformation.check()) {
+                return error.into();
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops everything but leaves the logs, whose folder is returned.
+    pub fn keep_logs(self) -> PathBuf {
+        self.folder.keep()
+    }
+}
+
+/// The note that a running `serve` leaves for `deploy`, `delete` and `status`.
+///
+/// It holds while its file is locked, and the kernel unlocks the file of a process that is no more: a crash leaves no
+/// stale note.
+#[derive(Debug)]
+pub struct Announcement {
+    _locked: File,
+}
+
+impl Announcement {
+    /// Announces a sandbox until this is dropped.
+    pub fn publish(endpoints: &Endpoints) -> Result<Announcement, Error> {
+        let path = note();
+        let file = File::options().create(true).read(true).write(true).truncate(false).open(&path);
+        let file = file.map_err(failed(format!("opening {}", path.display())))?;
+        if file.try_lock().is_err() {
+            return Err(Error::Running(running().map_or_else(String::new, |other| other.aws)));
+        }
+        let text = serde_json::to_string_pretty(endpoints).expect("paths below target are UTF-8 and keys are strings");
+        write(&path, &text)?;
+        Ok(Announcement { _locked: file })
+    }
+}
+
+/// The sandbox that a `serve` keeps running in this repository, if there is one.
+pub fn running() -> Option<Endpoints> {
+    let file = File::open(note()).ok()?;
+    match file.try_lock_shared() {
+        Err(fs::TryLockError::WouldBlock) => serde_json::from_reader(file).ok(),
+        _ => None,
+    }
+}
+
+fn note() -> PathBuf {
+    tools::target_dir().join("sandbox/serve.json")
+}
+
+impl Ports {
+    fn choose(self) -> Result<[u16; 4], Error> {
+        match self {
+            Ports::From(first) => Ok([0, 1, 2, 3].map(|offset| first.saturating_add(offset))),
+            Ports::Any => {
+                let mut ports = [0; 4];
+                // The Lambda and the emulator pick theirs themselves.
+                for at in [0, 3] {
+                    ports[at] = free_port().map_err(failed("looking for a free port"))?;
+                }
+                Ok(ports)
+            }
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => Err(failed("installing")(io::Error::other(e))),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(failed(format!("writing {}", path.display())))
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+    let what = what.into();
+    move |source| Error::Io { what, source }
+}
