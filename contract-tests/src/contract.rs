@@ -1,0 +1,193 @@
+//! The emulated cloud under `cfn test`, and what must hold for every type.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandbox::azure::{Emulator, Options};
+use sandbox::lambda::{self, Function, Lambda};
+use sandbox::tools::target_dir;
+use serde_json::{Value, json};
+
+use crate::cfn::{Cfn, Handlers};
+use crate::stage::{self, Values};
+use crate::{Error, package};
+
+const FUNCTION: &str = "bootstrap";
+const LOCATION: &str = "westeurope";
+const GROUP_NAME: &str = "contract-tests";
+const ACCOUNT_NAME: &str = "contracttests";
+/// A parent that is not there after this long will not come.
+const PROVISIONED: Duration = Duration::from_secs(30);
+
+/// What the CLI itself skips: repeating a create needs an identifier that the template chooses, and ours is Azure's.
+const EXPECTED_SKIPS: [&str; 1] = ["No writable identifiers. Skipping test."];
+
+/// An emulator with the parents that inputs refer to, the real `bootstrap` behind a Lambda endpoint, and the CLI.
+pub struct Cloud {
+    emulator: Emulator,
+    lambda: Lambda,
+    bootstrap: PathBuf,
+    cfn: Arc<Cfn>,
+    type_configuration: PathBuf,
+    values: Values,
+}
+
+impl Cloud {
+    /// Starts everything on loopback; it stops when dropped.
+    pub async fn start() -> Result<Cloud, Error> {
+        let (bootstrap, cfn) = tokio::task::spawn_blocking(|| {
+            let bootstrap = lambda::bootstrap().map_err(Error::io("building the handlers"))?;
+            Ok::<_, Error>((bootstrap, Cfn::start()?))
+        })
+        .await
+        .map_err(cloud)??;
+        let emulator = Emulator::start(Options::default()).await.map_err(cloud)?;
+        let lambda = Lambda::start(0, Function::new(FUNCTION, &bootstrap)).await.map_err(cloud)?;
+        let folder = target_dir().join("stage");
+        let type_configuration = folder.join(format!("type-configuration-{}.json", std::process::id()));
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(&type_configuration, emulator.type_configuration().to_string()))
+            .map_err(Error::io(format!("writing {}", type_configuration.display())))?;
+        let values = parents(&emulator).await?;
+        Ok(Cloud { emulator, lambda, bootstrap, cfn: Arc::new(cfn), type_configuration, values })
+    }
+
+    /// Runs `cfn validate`, `cfn submit --dry-run` and `cfn test` for a type.
+    ///
+    /// Returns the summary lines of the contract tests, one for each set of inputs.
+    pub async fn check(&self, type_name: &str) -> Result<Vec<String>, Error> {
+        let cfn = self.cfn.clone();
+        let type_name = type_name.to_owned();
+        let values = self.values.clone();
+        let bootstrap = self.bootstrap.clone();
+        let secret = self.secret();
+        let handlers = Handlers {
+            endpoint: self.lambda.url(),
+            function: FUNCTION.into(),
+            type_configuration: self.type_configuration.clone(),
+        };
+        let check = move || {
+            let folder = stage::stage(&type_name, &values)?;
+            cfn.validate(&folder)?;
+            let path = cfn.submit_dry_run(&folder, &bootstrap)?;
+            packaged(&path, &type_name, &secret)?;
+            let tested = cfn.test(&folder, &handlers)?;
+            let unexpected: Vec<_> =
+                tested.skipped.iter().filter(|reason| !EXPECTED_SKIPS.contains(&reason.as_str())).collect();
+            let green = |summary: &crate::cfn::Summary| summary.passed > 0 && summary.failed == 0;
+            let sets = stage::input_sets(&folder)?;
+            if tested.summaries.len() != sets || !tested.summaries.iter().all(green) || !unexpected.is_empty() {
+                return Err(Error::Program {
+                    command: format!("cfn test of {type_name} with {sets} sets of inputs"),
+                    outcome: format!(
+                        "skipped tests for other reasons than the expected: {unexpected:?}, or passed none"
+                    ),
+                    said: tested.said,
+                });
+            }
+            Ok(tested.summaries.into_iter().map(|summary| summary.line).collect())
+        };
+        tokio::task::spawn_blocking(check).await.map_err(cloud)?
+    }
+
+    /// The ARM ids that exist beside the parents: what the contract tests left behind.
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut left = self.emulator.resources();
+        left.retain(|id| !self.values.values().any(|parent| parent.eq_ignore_ascii_case(id)));
+        left
+    }
+
+    /// What the handlers printed, the newest lines last.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.lambda.log_lines(FUNCTION)
+    }
+
+    fn secret(&self) -> String {
+        self.emulator.type_configuration()["ClientSecret"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        // It holds a secret, if only the emulator's. Nothing is lost where it is gone already.
+        let _ = fs::remove_file(&self.type_configuration);
+    }
+}
+
+/// Creates a resource group and a storage account for the types that live in one.
+async fn parents(emulator: &Emulator) -> Result<Values, Error> {
+    let configuration = emulator.type_configuration();
+    let subscription = configuration["SubscriptionId"].as_str().unwrap_or_default();
+    let group = format!("/subscriptions/{subscription}/resourceGroups/{GROUP_NAME}");
+    let account = format!("{group}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT_NAME}");
+    put(emulator, &group, "2021-04-01", json!({ "location": LOCATION })).await?;
+    let body = json!({
+        "location": LOCATION, "kind": "StorageV2", "sku": { "name": "Standard_LRS" },
+        // Else a container could not be made public.
+        "properties": { "allowBlobPublicAccess": true }
+    });
+    put(emulator, &account, "2023-05-01", body).await?;
+    Ok(Values::from([("ResourceGroupId".into(), group), ("StorageAccountId".into(), account)]))
+}
+
+/// PUT, then GET until Azure says that it is there.
+async fn put(emulator: &Emulator, id: &str, api_version: &str, body: Value) -> Result<(), Error> {
+    let url = format!("{}{id}?api-version={api_version}", emulator.url());
+    let token = emulator.token("https://management.azure.com/.default");
+    let client = emulator.client();
+    let created = client.put(&url).bearer_auth(&token).json(&body).send().await.map_err(cloud)?;
+    if !created.status().is_success() {
+        return Err(cloud(format!("creating {id}: {} {}", created.status(), created.text().await.map_err(cloud)?)));
+    }
+    let wait = async {
+        loop {
+            let answer = client.get(&url).bearer_auth(&token).send().await?;
+            let found = answer.status().is_success();
+            let document: Value = answer.json().await?;
+            if found && document["properties"]["provisioningState"] == "Succeeded" {
+                return Ok::<_, reqwest::Error>(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PROVISIONED, wait)
+        .await
+        .map_err(|_| cloud(format!("{id} is still being created")))?
+        .map_err(cloud)
+}
+
+/// The package has the handler as Lambda needs it, the schema and the inputs, and no secret.
+fn packaged(path: &Path, type_name: &str, secret: &str) -> Result<(), Error> {
+    let wrong = |problem: String| Error::file(path, problem);
+    let package = package::open(path)?;
+    match package.handler.get("bootstrap") {
+        Some((mode, _)) if mode & 0o777 == 0o755 => {}
+        Some((mode, _)) => return Err(wrong(format!("bootstrap has the mode {mode:o}, and Lambda needs 0755"))),
+        None => return Err(wrong("handler.zip has no bootstrap".into())),
+    }
+    let schema: Value = match package.members.get("schema.json") {
+        Some(schema) => serde_json::from_slice(schema).map_err(|error| wrong(format!("schema.json: {error}")))?,
+        None => return Err(wrong("no schema.json".into())),
+    };
+    if schema["typeName"] != type_name {
+        return Err(wrong(format!("schema.json is that of {}", schema["typeName"])));
+    }
+    for needed in [".rpdk-config", ".cfn_metadata.json", "inputs/inputs_1_create.json"] {
+        if !package.members.contains_key(needed) {
+            return Err(wrong(format!("no {needed}")));
+        }
+    }
+    let handler = package.handler.iter().map(|(name, (_, data))| (name, data));
+    for (name, data) in package.members.iter().chain(handler) {
+        if data.windows(secret.len()).any(|window| window == secret.as_bytes()) {
+            return Err(wrong(format!("{name} holds the client secret")));
+        }
+    }
+    Ok(())
+}
+
+fn cloud(error: impl ToString) -> Error {
+    Error::Cloud(error.to_string())
+}

@@ -1,0 +1,41 @@
+//! The contract tests of every type, by the real CLI against the real `bootstrap` and the emulated Azure.
+
+use std::sync::Arc;
+
+use contract_tests::contract::Cloud;
+use contract_tests::guard_rail::{self, Exemption};
+use contract_tests::stage;
+use tokio::task::JoinSet;
+
+/// Rules that cannot hold, and why.
+const EXEMPTIONS: &[Exemption] = &[];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_passes_the_contract_tests() {
+    let types = stage::types().unwrap();
+    assert!(!types.is_empty(), "schema/ is empty");
+    let cloud = Arc::new(Cloud::start().await.unwrap());
+    let mut checks = JoinSet::new();
+    for type_name in types {
+        let cloud = cloud.clone();
+        checks.spawn(async move { (cloud.check(&type_name).await, type_name) });
+    }
+    let mut failures = Vec::new();
+    while let Some(checked) = checks.join_next().await {
+        match checked.unwrap() {
+            (Ok(lines), type_name) => lines.iter().for_each(|line| println!("{type_name}: {line}")),
+            (Err(error), type_name) => failures.push(format!("{type_name}: {error}")),
+        }
+    }
+    if !failures.is_empty() {
+        println!("the handlers said:\n{}", cloud.log_lines().join("\n"));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert_eq!(cloud.leftovers(), Vec::<String>::new(), "the contract tests left resources behind");
+}
+
+#[test]
+fn guard_rail_has_no_objection() {
+    let objections = guard_rail::objections(&guard_rail::findings().unwrap(), EXEMPTIONS);
+    assert!(objections.is_empty(), "{}", objections.join("\n"));
+}
