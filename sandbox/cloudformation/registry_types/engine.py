@@ -17,29 +17,35 @@ from .resources import Scope, Tagged
 VERSION = "1.5.33"
 PACKAGE = "ministack.services.cloudformation"
 
-# What is hooked or called, with the parameters it must have; None for data.
+# What is hooked or called, by module, with the parameters it must have; None for data.
 NEEDED = {
-    "": {"handle_request": "method path headers body query_params", "_stacks": None, "_ACTION_HANDLERS": None},
-    "provisioners": {"_RESOURCE_HANDLERS": None, "_REPLACING_PROPERTIES": None,
-                     "_CONDITIONALLY_REPLACING_PROPERTIES": None, "_STACK_TAG_PROPERTY": None,
-                     "_replacing_change": "resource_type old_props new_props",
-                     "_with_stack_tags": "resource_type props stack_tags stack_name stack_id logical_id",
-                     "_S3_BUCKET_CONFIGURATIONS": None, "_s3_create": "logical_id props stack_name",
-                     "_s3_delete": "physical_id props"},
-    "stacks": {"_replacing_change": "resource_type old_props new_props",
-               "_with_stack_tags": "resource_type props stack_tags stack_name stack_id logical_id",
-               "_runs_on_worker_thread": "resource_type", "_sends_back_failed_update": "resource_type",
-               "_roll_back_operation": "stack_name stack_id stack operation reason_override",
-               "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id "
-                             "detailed_status"},
-    "handlers": {"_roll_back_operation": "stack_name stack_id stack operation reason_override"},
-    "changesets": {"_IMPORT_LOOKUPS": None, "_IMPORT_NOT_FOUND": None,
-                   "_import_resources_async": "cs stack new_stack"},
-    "drift": {"supports_drift": "resource_type",
-              "detect_resource_drift": "stack logical_id record timestamp"},
-    "engine": {"_resolve_dynamic_references": "value previous reuse_ssm reuse_secrets"},
-    "helpers": {"_xml": "status root_tag inner", "_error": "code message status", "_p": "params key default",
-                "_page": "items params action page_size"},
+    PACKAGE: {"handle_request": "method path headers body query_params", "_stacks": None, "_ACTION_HANDLERS": None},
+    f"{PACKAGE}.provisioners": {
+        "_RESOURCE_HANDLERS": None, "_REPLACING_PROPERTIES": None, "_CONDITIONALLY_REPLACING_PROPERTIES": None,
+        "_STACK_TAG_PROPERTY": None, "_S3_BUCKET_CONFIGURATIONS": None, "_tag_map": "tags",
+        "_replacing_change": "resource_type old_props new_props",
+        "_with_stack_tags": "resource_type props stack_tags stack_name stack_id logical_id"},
+    f"{PACKAGE}.stacks": {
+        "_replacing_change": "resource_type old_props new_props",
+        "_with_stack_tags": "resource_type props stack_tags stack_name stack_id logical_id",
+        "_runs_on_worker_thread": "resource_type", "_sends_back_failed_update": "resource_type",
+        "_roll_back_operation": "stack_name stack_id stack operation reason_override",
+        "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status"},
+    f"{PACKAGE}.handlers": {"_roll_back_operation": "stack_name stack_id stack operation reason_override"},
+    f"{PACKAGE}.changesets": {"_IMPORT_LOOKUPS": None, "_IMPORT_NOT_FOUND": None,
+                              "_import_resources_async": "cs stack new_stack"},
+    f"{PACKAGE}.drift": {"supports_drift": "resource_type",
+                         "detect_resource_drift": "stack logical_id record timestamp"},
+    f"{PACKAGE}.engine": {"_resolve_dynamic_references": "value previous reuse_ssm reuse_secrets"},
+    f"{PACKAGE}.helpers": {"_xml": "status root_tag inner", "_error": "code message status",
+                           "_p": "params key default", "_page": "items params action page_size"},
+    "ministack.services.s3": {
+        "_buckets": None, "_delete_bucket": "name",
+        **{f"_{verb}_bucket_{name}": "name body" if verb == "put" else "name"
+           for name in ("versioning", "encryption", "lifecycle", "tagging", "ownership_controls")
+           for verb in ("put", "delete") if (verb, name) != ("delete", "versioning")}},
+    "ministack.core.concurrency": {"run_reentrant": "fn args thread_name"},
+    "ministack.core.responses": {"get_account_id": "", "get_region": "", "now_iso": ""},
 }
 
 # The actions that may read a resource through its handler.
@@ -63,9 +69,13 @@ def check():
     missing = []
     for place, names in NEEDED.items():
         for name, parameters in names.items():
-            member = getattr(module(place), name, None)
-            if member is None or (parameters and " ".join(inspect.signature(member).parameters) != parameters):
-                missing.append(f"{place or 'cloudformation'}.{name}")
+            try:
+                member = getattr(importlib.import_module(place), name)
+                same = parameters is None or " ".join(inspect.signature(member).parameters) == parameters
+            except (ImportError, AttributeError, TypeError):
+                same = False
+            if not same:
+                missing.append(f"{place}.{name}")
     if missing:
         raise EngineChanged(f"MiniStack {installed} lacks or changed the hooks {', '.join(missing)}")
 

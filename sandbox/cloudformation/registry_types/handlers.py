@@ -128,7 +128,7 @@ class Handler:
         invocation = retries = 0
         while True:
             invocation += 1
-            event = self._invoke(request, request.event(properties, context, invocation))
+            event = self._invoke(request, request.event(properties, context, invocation), deadline)
             status, model = event["status"], event.get("resourceModel")
             if status == "SUCCESS":
                 return event
@@ -168,17 +168,18 @@ class Handler:
             seen.add(token)
             request = replace(request, next_token=token)
 
-    def _invoke(self, request, event):
+    def _invoke(self, request, event, deadline):
         """One answered invocation; one that dies is repeated with the same event, then fails the operation."""
-        for attempt in range(self.limits.retries + 1):
+        attempts = 0
+        while True:
             try:
                 return self._post(event)
             except InvocationFailed as error:
-                failure = error
-            if attempt < self.limits.retries:
-                time.sleep(self.limits.retry_delay * 2 ** attempt)
-        raise HandlerFailure(f"{request.action} gave up after {self.limits.retries + 1} invocations: {failure}",
-                             "InternalFailure", request.token)
+                attempts += 1
+                if attempts > self.limits.retries or time.monotonic() > deadline:
+                    raise HandlerFailure(f"{request.action} gave up after {attempts} attempts: {error}",
+                                         "InternalFailure", request.token) from error
+            time.sleep(self.limits.retry_delay * 2 ** (attempts - 1))
 
     def _post(self, event):
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self.limits.invocation)

@@ -77,13 +77,13 @@ class Resources:
 
         def progress(model):
             nonlocal started
-            identifier = kind.identifier(model)
+            _same_identifier(kind, started, model, request.token)
             instance.model = model
+            identifier = kind.identifier(model)
             if identifier and not started:
                 started = identifier
                 self._instances[name, identifier] = instance
                 self.engine.creation_started(scope, name, identifier, dict(given))
-            _same_identifier(kind, started, model, request.token)
 
         try:
             event = self.handler.run(request, progress)

@@ -77,8 +77,13 @@ class ResourceType:
             raise SchemaError(f"{name} has no primaryIdentifier")
         if not isinstance(schema.get("properties"), dict):
             raise SchemaError(f"{name} has no properties")
-        return cls(name, schema, paths("primaryIdentifier"), paths("readOnlyProperties"), paths("writeOnlyProperties"),
-                   paths("createOnlyProperties"), paths("conditionalCreateOnlyProperties"), _tag_property(schema))
+        read_only, create_only, tags = paths("readOnlyProperties"), paths("createOnlyProperties"), _tag_property(schema)
+        if "update" not in schema.get("handlers", {"update": {}}):
+            # What cannot be updated is replaced, whatever changes.
+            create_only = tuple((key,) for key in schema["properties"] if (key,) not in read_only)
+            tags = None
+        return cls(name, schema, paths("primaryIdentifier"), read_only, paths("writeOnlyProperties"), create_only,
+                   paths("conditionalCreateOnlyProperties"), tags)
 
     @property
     def identifier_names(self):

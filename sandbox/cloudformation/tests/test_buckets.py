@@ -1,0 +1,86 @@
+"""AWS::S3::Bucket: what a template says is what the S3 API answers."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+FULL = {
+    "VersioningConfiguration": {"Status": "Enabled"},
+    "BucketEncryption": {"ServerSideEncryptionConfiguration": [
+        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}]},
+    "LifecycleConfiguration": {"Rules": [
+        {"Id": "old", "Status": "Enabled", "ExpirationInDays": 30, "Prefix": "logs/",
+         "Transitions": [{"TransitionInDays": 10, "StorageClass": "GLACIER"}],
+         "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
+         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}},
+        {"Id": "tagged", "Status": "Disabled", "ExpirationInDays": 1, "TagFilters": [{"Key": "a", "Value": "b"}]}]},
+    "PublicAccessBlockConfiguration": {"BlockPublicAcls": True, "BlockPublicPolicy": True, "IgnorePublicAcls": True,
+                                       "RestrictPublicBuckets": True},
+    "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]},
+    "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
+    "Tags": [{"Key": "own", "Value": "1"}],
+}
+
+
+def bucket(name, **properties):
+    return {"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name, **properties}}}}
+
+
+def test_properties_reach_the_bucket_and_leave_it(cloud, stack):
+    s3 = cloud.client("s3")
+    cloud.deploy(stack, bucket(stack, **FULL), Tags=[{"Key": "team", "Value": "red"}])
+    assert s3.get_bucket_versioning(Bucket=stack)["Status"] == "Enabled"
+    rule = s3.get_bucket_encryption(Bucket=stack)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert rule == {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms",
+                                                           "KMSMasterKeyID": "alias/aws/s3"}, "BucketKeyEnabled": True}
+    old, tagged = s3.get_bucket_lifecycle_configuration(Bucket=stack)["Rules"]
+    assert (old["Expiration"], old["Filter"]) == ({"Days": 30}, {"Prefix": "logs/"})
+    assert old["Transitions"] == [{"Days": 10, "StorageClass": "GLACIER"}]
+    assert old["NoncurrentVersionExpiration"]["NoncurrentDays"] == 7
+    assert old["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
+    assert tagged["Filter"] == {"Tag": {"Key": "a", "Value": "b"}}
+    assert all(s3.get_public_access_block(Bucket=stack)["PublicAccessBlockConfiguration"].values())
+    assert s3.get_bucket_ownership_controls(Bucket=stack)["OwnershipControls"]["Rules"] == [
+        {"ObjectOwnership": "BucketOwnerPreferred"}]
+    assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket=stack)
+    tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=stack)["TagSet"]}
+    assert (tags["own"], tags["team"], tags["aws:cloudformation:logical-id"]) == ("1", "red", "Bucket")
+    answer = s3.put_object(Bucket=stack, Key="a", Body=b"b")
+    assert (answer["ServerSideEncryption"], answer["SSEKMSKeyId"]) == ("aws:kms", "alias/aws/s3")
+
+    assert cloud.deploy(stack, bucket(stack)) == "UPDATE_COMPLETE"
+    assert s3.get_bucket_versioning(Bucket=stack)["Status"] == "Suspended"
+    rule = s3.get_bucket_encryption(Bucket=stack)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        s3.get_bucket_lifecycle_configuration(Bucket=stack)
+
+
+def test_refused_property_leaves_no_bucket(cloud, stack):
+    template = bucket(stack, BucketEncryption={"ServerSideEncryptionConfiguration": [
+        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "ROT13"}}]})
+    assert cloud.deploy(stack, template) == "ROLLBACK_COMPLETE"
+    assert f"setting BucketEncryption of bucket {stack}: " in cloud.reason(stack, "Bucket", "CREATE_FAILED")
+    assert stack not in [one["Name"] for one in cloud.client("s3").list_buckets()["Buckets"]]
+
+
+def test_bucket_with_objects_is_not_deleted(cloud, stack):
+    s3 = cloud.client("s3")
+    cloud.deploy(stack, bucket(stack))
+    s3.put_object(Bucket=stack, Key="a", Body=b"b")
+    assert cloud.delete(stack) == "DELETE_FAILED"
+    assert "not empty" in cloud.reason(stack, "Bucket", "DELETE_FAILED")
+    s3.delete_object(Bucket=stack, Key="a")
+    assert cloud.delete(stack) == "DELETE_COMPLETE"
+
+
+def test_bucket_policy(cloud, stack):
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:*",
+                                                      "Resource": {"Fn::Sub": "${Bucket.Arn}/*"}}]}
+    template = bucket(stack)
+    template["Resources"]["Policy"] = {"Type": "AWS::S3::BucketPolicy",
+                                       "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": policy}}
+    cloud.deploy(stack, template)
+    stored = json.loads(cloud.client("s3").get_bucket_policy(Bucket=stack)["Policy"])
+    assert stored["Statement"][0]["Resource"] == f"arn:aws:s3:::{stack}/*"
