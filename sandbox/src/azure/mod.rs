@@ -1,14 +1,47 @@
 //! An emulator of Azure Resource Manager and Entra, written from recorded traffic.
+//!
+//! One HTTPS port on 127.0.0.1 serves ARM (`/subscriptions/…`), Entra (`/{tenant}/oauth2/v2.0/token`), the emulator's
+//! own switches (`/_emulator/faults`, `/_emulator/requests`, `/_emulator/resources`) and, without Azurite, a tiny blob
+//! endpoint (`/_blob/…`). The state is a map from ARM ids to the JSON documents a GET shows; what takes time at Azure
+//! takes multiples of [`Options::pace`] here.
+//!
+//! # Adding a resource type
+//!
+//! One file with a struct that implements `arm::ResourceType`, and one row for it in `arm::TYPES`. Its `name` routes to
+//! it; authorisation, parents, GET, lists, pages and the record of requests come with it. What remains is `put` (and
+//! `patch`, `delete`, `act` where Azure has them): check the body, build the document with Azure's defaults, `state.put`
+//! it, answer what Azure answers. What happens later by itself is a list of `state::Later`. Then add the type's recorded
+//! interactions to `tests/azure_recordings.rs`.
 
+mod account_document;
+mod accounts;
+mod arm;
 mod authority;
+mod azurite;
+mod blobs;
+mod containers;
+mod entra;
 mod faults;
+mod groups;
+mod http;
+mod ids;
+mod merge;
+mod rules;
+mod server;
+mod services;
+mod state;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use hyper::body::Bytes;
 
 use serde_json::{Value, json};
 
+use ids::Id;
+use server::Server;
+
 pub use authority::Authority;
+pub use azurite::{PRELOAD, write_preload};
 pub use faults::{Fault, Faults, Match, Shape};
 
 /// How an [`Emulator`] is to behave.
@@ -31,6 +64,10 @@ pub struct Options {
     pub client_secret: String,
     /// The one subscription.
     pub subscription_id: String,
+    /// How long a token is good for.
+    pub token_lifetime: Duration,
+    /// The most that one page of a list has.
+    pub page_size: usize,
 }
 
 impl Default for Options {
@@ -44,6 +81,8 @@ impl Default for Options {
             client_id: "22222222-2222-2222-2222-222222222222".into(),
             client_secret: "sandbox-client-secret".into(),
             subscription_id: "33333333-3333-3333-3333-333333333333".into(),
+            token_lifetime: Duration::from_secs(3599),
+            page_size: 1000,
         }
     }
 }
@@ -61,6 +100,18 @@ pub struct Recorded {
     pub body: Option<Value>,
     /// The status of the answer; none if the connection was dropped.
     pub status: Option<u16>,
+}
+
+impl Recorded {
+    fn to_json(&self) -> Value {
+        json!({
+            "method": self.method,
+            "path": self.path,
+            "query": self.query,
+            "body": self.body,
+            "status": self.status,
+        })
+    }
 }
 
 /// Why the emulator could not be started.
@@ -85,33 +136,30 @@ pub enum Error {
 
 /// A running emulator; it stops when dropped.
 pub struct Emulator {
-    options: Options,
+    server: Server,
     authority: Authority,
-    client: reqwest::Client,
-    url: String,
-    faults: Arc<Faults>,
 }
 
 impl Emulator {
-    /// Starts an emulator on 127.0.0.1.
+    /// Starts an emulator on 127.0.0.1, on a thread of its own.
     pub async fn start(options: Options) -> Result<Emulator, Error> {
         let authority = match &options.authority {
             Some(authority) => authority.clone(),
             None => Authority::new()?,
         };
-        authority.server_config()?;
-        Ok(Emulator {
-            client: authority.client()?,
-            url: format!("https://127.0.0.1:{}", options.port),
-            faults: Arc::new(Faults::default()),
-            authority,
-            options,
-        })
+        // Built once here so that a later `client()` cannot fail.
+        authority.client()?;
+        Ok(Emulator { server: Server::start(options, &authority)?, authority })
     }
 
     /// `https://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
-        &self.url
+        &self.server.shared.url
+    }
+
+    /// The options it was started with.
+    pub fn options(&self) -> &Options {
+        &self.server.shared.options
     }
 
     /// The certificate to trust, PEM.
@@ -126,66 +174,93 @@ impl Emulator {
 
     /// The type configuration with which the handlers reach this emulator.
     pub fn type_configuration(&self) -> Value {
+        let options = self.options();
         json!({
-            "TenantId": self.options.tenant_id,
-            "ClientId": self.options.client_id,
-            "ClientSecret": self.options.client_secret,
-            "SubscriptionId": self.options.subscription_id,
+            "TenantId": options.tenant_id,
+            "ClientId": options.client_id,
+            "ClientSecret": options.client_secret,
+            "SubscriptionId": options.subscription_id,
             "Cloud": "AzureCloud",
             "Endpoints": {
-                "ResourceManager": self.url,
-                "Authority": self.url,
+                "ResourceManager": self.url(),
+                "Authority": self.url(),
                 "CertificateAuthority": self.certificate_authority(),
             },
         })
     }
 
-    /// A client that trusts the emulator's certificate authority.
+    /// A client that trusts the emulator's certificate authority and nobody else's. Each call makes a new one, since a
+    /// client must not outlive the runtime it is used in.
     pub fn client(&self) -> reqwest::Client {
-        self.client.clone()
+        self.authority.client().expect("the same client was built when the emulator started")
     }
 
     /// What a test wants to go wrong.
     pub fn faults(&self) -> &Faults {
-        &self.faults
+        &self.server.shared.faults
     }
 
-    /// A bearer token for `scope`, as the token endpoint would issue it.
-    pub fn token(&self, _scope: &str) -> String {
-        String::new()
+    /// A bearer token for `scope`, such as `https://management.azure.com/.default`, as the token endpoint would issue
+    /// it; none for a resource that Entra does not know.
+    pub fn token(&self, scope: &str) -> Option<String> {
+        self.server.shared.entra().issue(scope)
     }
 
     /// Everything served so far, oldest first.
     pub fn requests(&self) -> Vec<Recorded> {
-        Vec::new()
+        self.server.shared.requests().clone()
     }
 
     /// Puts a blob into a container of the emulator's own blob endpoint.
-    pub fn put_blob(&self, _account: &str, _container: &str, _name: &str, _bytes: &[u8]) {}
+    pub fn put_blob(&self, account: &str, container: &str, name: &str, bytes: &[u8]) {
+        let mut state = self.server.shared.state();
+        let protection = services::protection(&state, account);
+        let bytes = Bytes::copy_from_slice(bytes);
+        state.blobs.put((account, container, name), bytes, protection);
+    }
 
-    /// The ARM ids of everything that exists, in canonical casing.
+    /// The ARM ids of everything a GET finds, as Azure spells them.
     pub fn resources(&self) -> Vec<String> {
-        Vec::new()
+        let state = self.settled();
+        let ids = state.visible().map(|(_, document)| document["id"].as_str());
+        ids.flatten().map(str::to_owned).collect()
     }
 
-    /// The ARM document of a resource as stored.
-    pub fn get(&self, _id: &str) -> Option<Value> {
-        None
+    /// The document of a resource as stored; none if a GET would not find it.
+    pub fn get(&self, id: &str) -> Option<Value> {
+        self.settled().get(&arm::parse(id)?).cloned()
     }
 
-    /// Puts a document in place behind everybody's back.
-    pub fn set(&self, _id: &str, _document: Value) {}
+    /// Puts a document in place behind everybody's back. False if `id` is no ARM id.
+    pub fn set(&self, id: &str, document: Value) -> bool {
+        let id = arm::parse(id);
+        if let Some(id) = &id {
+            self.settled().put(id, document);
+        }
+        id.is_some()
+    }
 
     /// Changes a document behind everybody's back; false if there is none.
-    pub fn edit(&self, _id: &str, _change: impl FnOnce(&mut Value)) -> bool {
-        false
+    pub fn edit(&self, id: &str, change: impl FnOnce(&mut Value)) -> bool {
+        let id: Option<Id> = arm::parse(id);
+        let mut state = self.settled();
+        let document = id.and_then(|id| state.get_mut(&id));
+        document.map(change).is_some()
     }
 
     /// Removes a resource and all below it behind everybody's back; false if there is none.
-    pub fn remove(&self, _id: &str) -> bool {
-        false
+    pub fn remove(&self, id: &str) -> bool {
+        arm::parse(id).is_some_and(|id| self.settled().remove(&id))
     }
 
     /// Lets a storage account name be taken by somebody else's subscription.
-    pub fn take_account_name(&self, _name: &str) {}
+    pub fn take_account_name(&self, name: &str) {
+        self.server.shared.state().taken.insert(name.into());
+    }
+
+    fn settled(&self) -> std::sync::MutexGuard<'_, state::State> {
+        let mut state = self.server.shared.state();
+        state.settle(Instant::now());
+        state
+    }
 }

@@ -1,0 +1,420 @@
+//! What an account's document looks like: Azure's defaults, merges and refusals.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::http::{Answer, timestamp};
+use super::ids::Id;
+use super::merge::{merge, spelled};
+use super::rules;
+
+/// Members that are written on creation only. Sending the value an account has passes, except `false`, which Azure refuses.
+const READ_ONLY: [&str; 2] = ["isHnsEnabled", "isNfsV3Enabled"];
+
+/// Sub-objects that are replaced whole; every other one is merged member by member.
+const REPLACED: [&str; 5] =
+    ["azureFilesIdentityBasedAuthentication", "encryption", "keyPolicy", "sasPolicy", "customDomain"];
+
+/// Refuses what no account can be.
+pub(super) fn check(body: &Value, is_whole: bool) -> Result<(), Answer> {
+    for (pointer, allowed) in [("/sku/name", rules::SKUS), ("/kind", rules::KINDS)] {
+        match body.pointer(pointer).filter(|value| !value.is_null()) {
+            None if is_whole => return Err(invalid(pointer)),
+            None => {}
+            Some(value) => {
+                let text = value.as_str().unwrap_or_default();
+                spelled(text, allowed).ok_or_else(|| invalid(pointer))?;
+            }
+        }
+    }
+    for (pointer, allowed) in rules::CHOICES {
+        let Some(value) = body["properties"].pointer(pointer).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        spelled(value.as_str().unwrap_or_default(), allowed).ok_or_else(|| invalid(pointer))?;
+    }
+    if let Some(bypass) = body.pointer("/properties/networkAcls/bypass") {
+        rules::bypass(bypass.as_str().unwrap_or_default()).ok_or_else(|| invalid("/networkAcls/bypass"))?;
+    }
+    Ok(())
+}
+
+/// The document of a new account.
+pub(super) fn create(body: &Value, id: &Id, location: &str, blob: &str, tenant: &str) -> Result<Value, Answer> {
+    let sku = spelled(body["sku"]["name"].as_str().unwrap_or_default(), rules::SKUS).unwrap_or_default();
+    let kind = spelled(body["kind"].as_str().unwrap_or_default(), rules::KINDS).unwrap_or_default();
+    if !rules::goes_together(kind, sku) {
+        return Err(invalid("/sku/name"));
+    }
+    let sent = &body["properties"];
+    if kind == "BlobStorage" && sent["accessTier"].is_null() {
+        return Err(invalid("/accessTier"));
+    }
+    if kind == "Storage" && !sent["accessTier"].is_null() {
+        return Err(invalid("/accessTier"));
+    }
+    let now = timestamp();
+    let mut properties = json!({
+        "keyCreationTime": {"key1": now, "key2": now},
+        "allowCrossTenantReplication": false,
+        "privateEndpointConnections": [],
+        "minimumTlsVersion": "TLS1_0",
+        "allowBlobPublicAccess": false,
+        "networkAcls": {
+            "ipv6Rules": [],
+            "bypass": "AzureServices",
+            "virtualNetworkRules": [],
+            "ipRules": [],
+            "defaultAction": "Allow",
+        },
+        "supportsHttpsTrafficOnly": true,
+        "encryption": {"keySource": "Microsoft.Storage"},
+    });
+    if kind != "Storage" {
+        properties["accessTier"] = if sku.starts_with("Premium") { "Premium" } else { "Hot" }.into();
+    }
+    properties["provisioningState"] = "Creating".into();
+    properties["creationTime"] = now.into();
+    properties["primaryLocation"] = location.into();
+    properties["statusOfPrimary"] = "available".into();
+    let mut document = json!({
+        "sku": {"name": sku},
+        "kind": kind,
+        "id": id.to_string(),
+        "name": id.name(),
+        "type": id.type_name(),
+        "location": location,
+        "tags": {},
+        "properties": properties,
+    });
+    if !body["extendedLocation"].is_null() {
+        document["extendedLocation"] = body["extendedLocation"].clone();
+    }
+    check_worm(&Value::Null, &sent["immutableStorageWithVersioning"])?;
+    put_in(&mut document, body, tenant);
+    derive(&mut document, blob);
+    Ok(document)
+}
+
+/// The document after a PUT or PATCH of `body`.
+pub(super) fn update(before: &Value, body: &Value, tenant: &str) -> Result<Value, Answer> {
+    let sent = &body["properties"];
+    for name in READ_ONLY {
+        let value = &sent[name];
+        if !value.is_null() && (*value == false || *value != before["properties"][name]) {
+            return Err(fixed(name));
+        }
+    }
+    let fixed_members = [
+        ("dnsEndpointType", "/dnsEndpointType", json!("Standard")),
+        ("immutableStorageWithVersioning.enabled", "/immutableStorageWithVersioning/enabled", json!(false)),
+    ];
+    for (name, pointer, default) in fixed_members {
+        let is = before["properties"].pointer(pointer).unwrap_or(&default);
+        if sent.pointer(pointer).is_some_and(|value| !value.is_null() && value != is) {
+            return Err(fixed(name));
+        }
+    }
+    // An encryption object is replaced whole, so one without the flag would switch it off.
+    let double = |of: &Value| of["encryption"]["requireInfrastructureEncryption"] == true;
+    if !sent["encryption"].is_null() && double(sent) != double(&before["properties"]) {
+        return Err(fixed("requireInfrastructureEncryption"));
+    }
+    check_kind(before, body)?;
+    check_sku(before, body)?;
+    check_worm(&before["properties"]["immutableStorageWithVersioning"], &sent["immutableStorageWithVersioning"])?;
+    let mut after = before.clone();
+    let blob = before["properties"]["primaryEndpoints"]["blob"].as_str();
+    put_in(&mut after, body, tenant);
+    derive(&mut after, blob.unwrap_or_default());
+    Ok(after)
+}
+
+fn check_kind(before: &Value, body: &Value) -> Result<(), Answer> {
+    let was = before["kind"].as_str().unwrap_or_default();
+    let becomes = body["kind"].as_str().unwrap_or(was);
+    let upgrades = matches!(was, "Storage" | "BlobStorage") && becomes.eq_ignore_ascii_case("StorageV2");
+    if was.eq_ignore_ascii_case(becomes) || upgrades {
+        return Ok(());
+    }
+    let message = format!("Account kind cannot be changed from '{was}' to '{becomes}'.");
+    Err(Answer::error(400, "AccountKindConversionNotAllowed", message))
+}
+
+/// In place there is only LRS ↔ GRS ↔ RAGRS, and GZRS ↔ RAGZRS with ZRS; the rest takes a migration.
+fn check_sku(before: &Value, body: &Value) -> Result<(), Answer> {
+    let was = before["sku"]["name"].as_str().unwrap_or_default();
+    let becomes = body["sku"]["name"].as_str().unwrap_or(was);
+    let class = |sku: &str| {
+        let zonal = rules::replication(sku).ends_with("ZRS");
+        (sku.split('_').next().unwrap_or_default().to_lowercase(), zonal)
+    };
+    if class(was) == class(becomes) {
+        return Ok(());
+    }
+    let message = format!("Account type cannot be changed from '{was}' to '{becomes}'.");
+    Err(Answer::error(400, "AccountTypeConversionNotAllowed", message))
+}
+
+/// The account's default immutability policy: when it may be set, and what once it is locked.
+fn check_worm(before: &Value, sent: &Value) -> Result<(), Answer> {
+    let refuse = |message: &str| Err(Answer::error(400, "InvalidStorageAccountImmutabilityPolicy", message));
+    let policy = &sent["immutabilityPolicy"];
+    if policy.is_null() {
+        return Ok(());
+    }
+    let days = &policy["immutabilityPeriodSinceCreationInDays"];
+    let state = policy["state"].as_str();
+    let is = &before["immutabilityPolicy"];
+    if before.is_null() && (days.is_null() || state.is_none()) {
+        return refuse(
+            "The required property immutabilityPolicy.state, immutabilityPolicy.immutabilityPeriodSinceCreationInDays is missing.",
+        );
+    }
+    if before["enabled"] != true && sent["enabled"] != true {
+        return refuse(
+            "Storage account level default immutability policy cannot be set as account level WORM is disabled",
+        );
+    }
+    if is["state"] == "Locked" {
+        if state.is_some_and(|state| state != "Locked") {
+            return refuse("The immutability policy state cannot be changed once Locked.");
+        }
+        if days.as_u64() < is["immutabilityPeriodSinceCreationInDays"].as_u64() && !days.is_null() {
+            return refuse("The immutabilityPeriodSinceCreationInDays can only be extended for a Locked policy.");
+        }
+        let appends = &policy["allowProtectedAppendWrites"];
+        if !appends.is_null() && *appends != is["allowProtectedAppendWrites"] {
+            return refuse("Request parameters are invalid: allowProtectedAppendWrites.");
+        }
+    } else if state == Some("Locked") && is["state"] != "Unlocked" {
+        return refuse(
+            "Storage account immutability policy state can be set to \"Unlocked, Disabled\". Note that the immutability \
+             state can either be Disabled or Unlocked during account creation.",
+        );
+    }
+    Ok(())
+}
+
+/// Puts what was sent into a document.
+fn put_in(document: &mut Value, body: &Value, tenant: &str) {
+    if let Some(sku) = body["sku"]["name"].as_str() {
+        document["sku"]["name"] = spelled(sku, rules::SKUS).unwrap_or(sku).into();
+    }
+    if let Some(kind) = body["kind"].as_str() {
+        document["kind"] = spelled(kind, rules::KINDS).unwrap_or(kind).into();
+    }
+    if !body["tags"].is_null() {
+        document["tags"] = body["tags"].clone();
+    }
+    if !body["identity"].is_null() {
+        document["identity"] = identity(&document["identity"], &body["identity"], tenant);
+    }
+    let none = Map::new();
+    for (name, value) in body["properties"].as_object().unwrap_or(&none) {
+        if value.is_null() {
+            continue;
+        }
+        let properties = &mut document["properties"];
+        match name.as_str() {
+            "encryption" => properties[name] = encryption(&properties[name], value),
+            _ if REPLACED.contains(&name.as_str()) => properties[name] = value.clone(),
+            _ => {
+                let mut member = properties[name].take();
+                merge(&mut member, value);
+                properties[name] = member;
+            }
+        }
+    }
+    spell(&mut document["properties"]);
+}
+
+/// Spells members with a closed set of values as Azure does, and completes network rules.
+fn spell(properties: &mut Value) {
+    for (pointer, allowed) in rules::CHOICES {
+        if let Some(value) = properties.pointer_mut(pointer) {
+            let text = value.as_str().unwrap_or_default();
+            if let Some(right) = spelled(text, allowed) {
+                *value = right.into();
+            }
+        }
+    }
+    let rules = &mut properties["networkAcls"];
+    if let Some(bypass) = rules["bypass"].as_str().and_then(rules::bypass) {
+        rules["bypass"] = bypass.into();
+    }
+    for (list, member, value) in [
+        ("virtualNetworkRules", "action", "Allow"),
+        ("virtualNetworkRules", "state", "Succeeded"),
+        ("ipRules", "action", "Allow"),
+    ] {
+        for rule in rules[list].as_array_mut().into_iter().flatten() {
+            if rule[member].is_null() {
+                rule[member] = value.into();
+            }
+        }
+    }
+    if properties["routingPreference"].is_object() {
+        for (member, default) in [
+            ("routingChoice", json!("MicrosoftRouting")),
+            ("publishMicrosoftEndpoints", json!(false)),
+            ("publishInternetEndpoints", json!(false)),
+        ] {
+            let member = &mut properties["routingPreference"][member];
+            if member.is_null() {
+                *member = default;
+            }
+        }
+    }
+}
+
+/// An encryption object as Azure keeps it: blob and file always, times as they were, a customer's key with its version.
+fn encryption(before: &Value, sent: &Value) -> Value {
+    let mut after = json!({});
+    for member in ["requireInfrastructureEncryption", "identity"] {
+        if !sent[member].is_null() {
+            after[member] = sent[member].clone();
+        }
+    }
+    if sent["keyvaultproperties"].is_object() {
+        after["keyvaultproperties"] = customer_key(&sent["keyvaultproperties"]);
+    }
+    let mut services = json!({"file": {}, "blob": {}});
+    merge(&mut services, &sent["services"]);
+    for (name, service) in services.as_object_mut().into_iter().flatten() {
+        let since = match &before["services"][name]["lastEnabledTime"] {
+            Value::String(since) => since.clone(),
+            _ => timestamp(),
+        };
+        let kind = service["keyType"].as_str().unwrap_or("Account").to_owned();
+        *service = json!({"keyType": kind, "enabled": true, "lastEnabledTime": since});
+    }
+    after["services"] = services;
+    let source = sent["keySource"].as_str().unwrap_or("Microsoft.Storage");
+    after["keySource"] = source.into();
+    after
+}
+
+fn customer_key(sent: &Value) -> Value {
+    let uri = sent["keyvaulturi"].as_str().unwrap_or_default();
+    let name = sent["keyname"].as_str().unwrap_or_default();
+    let version = sent["keyversion"].as_str().filter(|version| !version.is_empty());
+    let current = version.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+    let mut key = json!({
+        "currentVersionedKeyIdentifier": format!("{}/keys/{name}/{current}", uri.trim_end_matches('/')),
+        "lastKeyRotationTimestamp": timestamp(),
+        "currentVersionedKeyExpirationTimestamp": "1970-01-01T00:00:00.0000000Z",
+        "keyvaulturi": uri,
+        "keyname": name,
+    });
+    if !sent["keyversion"].is_null() {
+        key["keyversion"] = sent["keyversion"].clone();
+    }
+    key
+}
+
+/// An identity as Azure keeps it: ids for what was asked for, null takes a user-assigned one away.
+fn identity(before: &Value, sent: &Value, tenant: &str) -> Value {
+    let kind = sent["type"].as_str().unwrap_or("None");
+    let mut after = json!({});
+    if kind.contains("SystemAssigned") {
+        let principal = before["principalId"].as_str().map(str::to_owned);
+        after["principalId"] = principal.unwrap_or_else(|| Uuid::new_v4().to_string()).into();
+        after["tenantId"] = tenant.into();
+    }
+    after["type"] = kind.into();
+    if kind.contains("UserAssigned") && kind != "SystemAssigned" {
+        let mut assigned = before["userAssignedIdentities"].clone();
+        if !assigned.is_object() {
+            assigned = json!({});
+        }
+        let none = Map::new();
+        for (id, value) in sent["userAssignedIdentities"].as_object().unwrap_or(&none) {
+            if value.is_null() {
+                assigned.as_object_mut().map(|map| map.remove(id));
+            } else if assigned[id].is_null() {
+                assigned[id] = json!({"principalId": Uuid::new_v4(), "clientId": Uuid::new_v4()});
+            }
+        }
+        after["userAssignedIdentities"] = assigned;
+    }
+    after
+}
+
+/// What follows from SKU, kind and place: tier, endpoints and the second region.
+fn derive(document: &mut Value, blob: &str) {
+    let sku = document["sku"]["name"].as_str().unwrap_or_default().to_owned();
+    let kind = document["kind"].as_str().unwrap_or_default().to_owned();
+    let name = document["name"].as_str().unwrap_or_default().to_owned();
+    let tier = sku.split('_').next().unwrap_or_default();
+    document["sku"]["tier"] = tier.into();
+    let services: &[&str] = match (kind.as_str(), tier) {
+        ("StorageV2", "Premium") => &["web", "blob"],
+        ("StorageV2", _) => &["dfs", "web", "blob", "queue", "table", "file"],
+        ("BlobStorage", _) => &["dfs", "blob", "table"],
+        ("BlockBlobStorage", _) => &["dfs", "web", "blob"],
+        ("FileStorage", _) => &["file"],
+        _ => &["blob", "queue", "table", "file"],
+    };
+    let endpoints = |suffix: &str| {
+        let mut endpoints = json!({});
+        for service in services {
+            let zone = if *service == "web" { "z22.web" } else { service };
+            endpoints[*service] = format!("https://{name}{suffix}.{zone}.core.windows.net/").into();
+        }
+        endpoints
+    };
+    let properties = &mut document["properties"];
+    let mut primary = endpoints("");
+    if services.contains(&"blob") {
+        primary["blob"] = blob.into();
+    }
+    let routing = properties["routingPreference"].clone();
+    for (flag, member, suffix) in [
+        ("publishMicrosoftEndpoints", "microsoftEndpoints", "-microsoftrouting"),
+        ("publishInternetEndpoints", "internetEndpoints", "-internetrouting"),
+    ] {
+        if routing[flag] == true {
+            primary[member] = endpoints(suffix);
+            // Queues and tables are not routed over the internet.
+            if member == "internetEndpoints" {
+                remove(&mut primary[member], &["queue", "table"]);
+            }
+        }
+    }
+    properties["primaryEndpoints"] = primary;
+
+    let replication = rules::replication(&sku);
+    let location = properties["primaryLocation"].as_str().unwrap_or_default();
+    let paired = rules::paired(location).filter(|_| replication.contains('G'));
+    remove(properties, &["secondaryLocation", "statusOfSecondary", "secondaryEndpoints"]);
+    if let Some(paired) = paired {
+        properties["secondaryLocation"] = paired.into();
+        properties["statusOfSecondary"] = "available".into();
+        if replication.starts_with("RA") {
+            let mut secondary = endpoints("-secondary");
+            remove(&mut secondary, &["file"]);
+            properties["secondaryEndpoints"] = secondary;
+        }
+    }
+}
+
+fn remove(object: &mut Value, members: &[&str]) {
+    if let Some(object) = object.as_object_mut() {
+        object.retain(|name, _| !members.contains(&name.as_str()));
+    }
+}
+
+fn invalid(pointer: &str) -> Answer {
+    let name = pointer.trim_start_matches('/').replace('/', ".");
+    let message = format!("Values for request parameters are invalid: {name}.");
+    Answer::error(400, "InvalidValuesForRequestParameters", message)
+}
+
+fn fixed(name: &str) -> Answer {
+    let message = format!(
+        "The property '{name}' was specified in the input, but it cannot be updated as it is read-only. For more \
+         information, see - https://aka.ms/storageaccountupdate"
+    );
+    Answer::error(400, "AccountPropertyCannotBeUpdated", message)
+}
