@@ -102,7 +102,9 @@ fn explain(error: azure_client::Error) -> Error {
         Kind::AlreadyExists => (Code::AlreadyExists, "choose another name, or leave the name out to have one made"),
         Kind::Busy => (Code::ResourceConflict, ""),
         Kind::Conflict => (Code::ResourceConflict, "remove what protects it, such as a lock or an immutability policy"),
-        Kind::QuotaExceeded => (Code::ServiceLimitExceeded, "ask Azure for a higher limit, or delete what is not needed"),
+        Kind::QuotaExceeded => {
+            (Code::ServiceLimitExceeded, "ask Azure for a higher limit, or delete what is not needed")
+        }
         Kind::NotUpdatable => (Code::NotUpdatable, "the resource must be replaced"),
         Kind::InvalidRequest | Kind::RetryableInvalid => (Code::InvalidRequest, ""),
         Kind::PreconditionFailed => (Code::ResourceConflict, "it changed in the meantime; repeat the operation"),

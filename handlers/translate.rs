@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// ARM's `camelCase` from CloudFormation's `PascalCase`, at every depth.
-pub fn camel(value: Value) -> Value {
+pub(crate) fn camel(value: Value) -> Value {
     rename(value, char::to_ascii_lowercase)
 }
 
 /// CloudFormation's `PascalCase` from ARM's `camelCase`, at every depth.
-pub fn pascal(value: Value) -> Value {
+pub(crate) fn pascal(value: Value) -> Value {
     rename(value, char::to_ascii_uppercase)
 }
 
@@ -34,7 +34,7 @@ fn rename(value: Value, first: fn(&char) -> char) -> Value {
 }
 
 /// A value as an object; anything else is an empty one.
-pub fn object(value: Value) -> Map<String, Value> {
+pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
@@ -46,7 +46,7 @@ pub fn object(value: Value) -> Map<String, Value> {
 ///
 /// # Errors
 /// `InternalFailure` that names the resource, where a member has another type than the model's.
-pub fn decode<T: DeserializeOwned>(id: &ResourceId, members: Map<String, Value>) -> Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(id: &ResourceId, members: Map<String, Value>) -> Result<T> {
     serde_json::from_value(Value::Object(members)).map_err(|error| {
         let message = format!("Azure's answer for {id} does not have the expected shape: {error}");
         Error::new(HandlerErrorCode::InternalFailure, message)
@@ -57,7 +57,7 @@ pub fn decode<T: DeserializeOwned>(id: &ResourceId, members: Map<String, Value>)
 ///
 /// # Errors
 /// `InternalFailure` where the answer has none.
-pub fn answered_id(body: &Value) -> Result<ResourceId> {
+pub(crate) fn answered_id(body: &Value) -> Result<ResourceId> {
     body["id"].as_str().unwrap_or_default().parse().map_err(|error: azure_client::Error| {
         Error::new(HandlerErrorCode::InternalFailure, format!("Azure's answer has no usable id: {}", error.message))
     })
@@ -67,9 +67,15 @@ pub fn answered_id(body: &Value) -> Result<ResourceId> {
 ///
 /// All are ARM bodies. A member of `previous` that `desired` no longer has was removed by the user: it goes back to
 /// `defaults`, and stays as it is where that names none. A member of `properties` is sent whole or not at all, because
-/// ARM replaces some of them whole.
-pub fn patch(desired: &Value, previous: &Value, current: &Value, defaults: &Value) -> Option<Value> {
-    let target = overlay(current, previous, desired, defaults);
+/// ARM replaces some of them whole; those in `whole` are taken from `desired` alone, with nothing of `current` in them.
+pub(crate) fn patch(
+    desired: &Value,
+    previous: &Value,
+    current: &Value,
+    defaults: &Value,
+    whole: &[&str],
+) -> Option<Value> {
+    let target = overlay(current, previous, desired, defaults, whole);
     let mut body = changed(&target, current);
     let properties = changed(&target["properties"], &current["properties"]);
     body.remove("properties");
@@ -89,7 +95,7 @@ fn changed(target: &Value, current: &Value) -> Map<String, Value> {
         .collect()
 }
 
-fn overlay(current: &Value, previous: &Value, desired: &Value, defaults: &Value) -> Value {
+fn overlay(current: &Value, previous: &Value, desired: &Value, defaults: &Value, whole: &[&str]) -> Value {
     let mut target = current.as_object().cloned().unwrap_or_default();
     for key in previous.as_object().into_iter().flat_map(Map::keys) {
         if let (None, Some(default)) = (desired.get(key), defaults.get(key)) {
@@ -98,8 +104,8 @@ fn overlay(current: &Value, previous: &Value, desired: &Value, defaults: &Value)
     }
     for (key, value) in desired.as_object().into_iter().flatten() {
         let member = match (target.get(key), value) {
-            (Some(Value::Object(_)), Value::Object(_)) => {
-                overlay(&current[key], &previous[key], value, defaults.get(key).unwrap_or(&Value::Null))
+            (Some(Value::Object(_)), Value::Object(_)) if !whole.contains(&key.as_str()) => {
+                overlay(&current[key], &previous[key], value, defaults.get(key).unwrap_or(&Value::Null), whole)
             }
             _ => value.clone(),
         };
@@ -109,13 +115,13 @@ fn overlay(current: &Value, previous: &Value, desired: &Value, defaults: &Value)
 }
 
 /// The tags of an ARM body as CloudFormation's list. ARM answers an empty map where there are none.
-pub fn tags_from_azure(body: &Value) -> Vec<Tag> {
+pub(crate) fn tags_from_azure(body: &Value) -> Vec<Tag> {
     Tag::list(serde_json::from_value(body["tags"].clone()).unwrap_or_default())
 }
 
 /// The tags that an update leaves on a resource: those of the template and the stack, and those that others (a policy, a
 /// person) have put there; what the template or the stack no longer names goes.
-pub fn retagged<R>(
+pub(crate) fn retagged<R>(
     request: &Request,
     desired: Option<&[Tag]>,
     change: &Change<R>,
@@ -150,7 +156,13 @@ mod tests {
         let defaults = json!({"tags": {}, "properties": {"acl": {"rules": []}, "flag": false, "gone": null}});
         for (case, desired, previous, current, expected) in [
             ("same", json!({"properties": {"a": 1}}), json!({}), json!({"properties": {"a": 1, "b": 2}}), None),
-            ("changed", json!({"properties": {"a": 2}}), json!({}), json!({"properties": {"a": 1}}), Some(json!({"properties": {"a": 2}}))),
+            (
+                "changed",
+                json!({"properties": {"a": 2}}),
+                json!({}),
+                json!({"properties": {"a": 1}}),
+                Some(json!({"properties": {"a": 2}})),
+            ),
             ("new", json!({"sku": {"name": "x"}}), json!({}), json!({}), Some(json!({"sku": {"name": "x"}}))),
             ("never ours", json!({}), json!({}), json!({"properties": {"flag": true}}), None),
             (
@@ -167,8 +179,15 @@ mod tests {
                 json!({"properties": {"acl": {"action": "Allow", "rules": [1], "other": 1}}}),
                 Some(json!({"properties": {"acl": {"action": "Deny", "rules": [], "other": 1}}})),
             ),
+            (
+                "nothing of current",
+                json!({"properties": {"one": {"a": 1}}}),
+                json!({}),
+                json!({"properties": {"one": {"b": 1}}}),
+                Some(json!({"properties": {"one": {"a": 1}}})),
+            ),
         ] {
-            assert_eq!(patch(&desired, &previous, &current, &defaults), expected, "{case}");
+            assert_eq!(patch(&desired, &previous, &current, &defaults, &["one"]), expected, "{case}");
         }
     }
 
@@ -176,12 +195,12 @@ mod tests {
     fn the_patch_applied_is_the_target_and_then_nothing_is_left_to_do() {
         let desired = json!({"tags": {"a": "1"}, "properties": {"acl": {"action": "Deny"}, "flag": true}});
         let current = json!({"tags": {}, "properties": {"acl": {"action": "Allow", "rules": []}, "b": 1}});
-        let body = patch(&desired, &current, &current, &Value::Null).expect("they differ");
+        let body = patch(&desired, &current, &current, &Value::Null, &[]).expect("they differ");
         let mut after = current.clone();
         after["tags"] = body["tags"].clone();
         for (key, value) in body["properties"].as_object().expect("properties changed") {
             after["properties"][key] = value.clone();
         }
-        assert_eq!(patch(&desired, &current, &after, &Value::Null), None);
+        assert_eq!(patch(&desired, &current, &after, &Value::Null, &[]), None);
     }
 }

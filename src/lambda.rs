@@ -18,11 +18,17 @@ use tokio::time::Instant;
 /// Kept back from every budget for the answer's way to CloudFormation.
 const RESERVE: Duration = Duration::from_secs(2);
 
-/// Serves a registry until Lambda ends the process.
+/// Serves a registry until Lambda ends the process. Called as `bootstrap schema`, as build tools do, it prints the
+/// schemas of its types as a JSON array and returns.
 ///
 /// # Errors
 /// Those of the Lambda Runtime API: its endpoint is missing or unreachable.
 pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Error> {
+    if std::env::args().nth(1).as_deref() == Some("schema") {
+        let schemas: Vec<&Value> = registry.iter().map(|entry| &(entry.schema)().json).collect();
+        println!("{}", serde_json::to_string_pretty(&schemas)?);
+        return Ok(());
+    }
     telemetry::init();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();

@@ -62,6 +62,9 @@ annotations! {
     unordered => "x-cfn-unordered";
 }
 
+/// What the keys of a map match: `#[schemars(extend("x-cfn-keys" = "^[a-z]+$"))]`.
+const KEY_PATTERN: &str = "x-cfn-keys";
+
 /// The pointer lists, in the order in which a schema shows them.
 const POINTER_LISTS: [&str; 5] = [
     "readOnlyProperties",
@@ -280,6 +283,9 @@ fn speak(schema: &mut Value) {
     map.remove("title");
     map.remove("$schema");
     map.retain(|key, value| key != "default" || !matches!(value, Value::Null));
+    if let Some(Value::String(description)) = map.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
     if let Some(Value::String(format)) = map.get("format")
         && !matches!(format.as_str(), "date-time" | "uri")
     {
@@ -330,7 +336,10 @@ fn speak(schema: &mut Value) {
     if map.get("type").is_some_and(|kind| kind == "object") {
         let values = map.insert("additionalProperties".into(), false.into());
         if let Some(values @ Value::Object(_)) = values {
-            map.insert("patternProperties".into(), json!({"^.+$": values}));
+            let keys = map.shift_remove(KEY_PATTERN).and_then(|pattern| pattern.as_str().map(str::to_owned));
+            let mut patterns = Map::new();
+            patterns.insert(keys.unwrap_or_else(|| "^.+$".into()), values);
+            map.insert("patternProperties".into(), Value::Object(patterns));
         }
     }
     for key in ["properties", "patternProperties"] {

@@ -90,7 +90,7 @@ impl Resource for ResourceGroup {
 
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
         let name = self.resource_group_name.get_or_insert_with(|| cx.request.derive_name(90, "-"));
-        Ok(ResourceId::resource_group_id(cx.provider.subscription_id(), name).into())
+        Ok(ResourceId::group(cx.provider.subscription_id(), name).into())
     }
 
     async fn create(&self, id: &Self::Id, cx: &Cx) -> Result<Step<Wait>> {

@@ -33,8 +33,8 @@ pub struct BlobContainer {
     /// account must allow it (AllowBlobPublicAccess).
     #[schemars(extend("enum" = ["None", "Blob", "Container"]))]
     pub public_access: Option<String>,
-    /// Names and values stored with the container. A name is a C# identifier; names differ by more than case.
-    #[schemars(extend("maxProperties" = 100))]
+    /// Names and values stored with the container. Names differ by more than case.
+    #[schemars(extend("x-cfn-keys" = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub metadata: Option<BTreeMap<String, String>>,
     /// The encryption scope that encrypts blobs by default.
     #[schemars(transform = create_only, length(min = 3, max = 63))]
@@ -196,14 +196,8 @@ impl Resource for BlobContainer {
 
     async fn update(&self, id: &Self::Id, change: Change<Self>, cx: &Cx) -> Result<Step<Never>> {
         let defaults = json!({"properties": {"publicAccess": "None", "metadata": {}}});
-        let desired = self.to_azure();
-        let mut body = patch(&desired, &change.previous.to_azure(), &change.current.to_azure(), &defaults);
-        if let Some(metadata) = &self.metadata
-            && Some(metadata) != change.current.metadata.as_ref()
-        {
-            // The map is replaced whole, so that a name taken from the template goes.
-            body.get_or_insert_with(|| json!({"properties": {}}))["properties"]["metadata"] = json!(metadata);
-        }
+        let (desired, previous, current) = (self.to_azure(), change.previous.to_azure(), change.current.to_azure());
+        let body = patch(&desired, &previous, &current, &defaults, &["metadata"]);
         if let Some(body) = body {
             cx.provider.patch(&id.to_string(), Self::API, &body).await?;
         }
@@ -222,7 +216,10 @@ impl Resource for BlobContainer {
     async fn list(&self, page: Option<&str>, cx: &Cx) -> Result<Page<Self>> {
         let path = parent(self)?.child("blobServices", "default").to_string() + "/containers";
         let containers = cx.provider.list(&path, Self::API, page).await?;
-        Ok(Page { models: containers.items.iter().map(Self::from_azure).collect::<Result<_>>()?, next: containers.next })
+        Ok(Page {
+            models: containers.items.iter().map(Self::from_azure).collect::<Result<_>>()?,
+            next: containers.next,
+        })
     }
 
     async fn resume(wait: Never, _: &Self::Id, _: &Cx) -> Result<Step<Never>> {
