@@ -126,8 +126,8 @@ def _sentences(error, resource_type):
     path = tuple(str(part) for part in error.absolute_path)
     at = "#" + "".join(f"/{part}" for part in path)
     secret = any(path[:len(hidden)] == hidden for hidden in resource_type.write_only)
-    value = "the given value" if secret else f"[{recast(error.instance)}]"
     rule, limit, instance = error.validator, error.validator_value, error.instance
+    value = "the given value" if secret or isinstance(instance, (dict, list)) else f"[{recast(instance)}]"
     if rule == "required":
         return [f"{at}: required key [{name}] not found" for name in limit if name not in instance]
     if rule == "additionalProperties":

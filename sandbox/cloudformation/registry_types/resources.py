@@ -24,6 +24,9 @@ class Tagged(dict):
     def __eq__(self, other):
         return super().__eq__(other) and self.stack_tags == getattr(other, "stack_tags", {})
 
+    def __ne__(self, other):  # dict brings its own, which knows nothing of tags
+        return not self == other
+
     __hash__ = None
 
 
@@ -48,7 +51,7 @@ class Instance:
     """What is remembered of one physical resource."""
 
     scope: Scope
-    properties: dict                # what a handler was last asked for
+    properties: dict | None         # what a handler last agreed to; None after an update that failed half-way
     model: dict                     # what a handler last answered
     stack_tags: dict = field(default_factory=dict)
 
@@ -105,14 +108,15 @@ class Resources:
         properties = self._checked(kind, logical_id, after)
         # Also the way back from an update that was refused before any handler saw it.
         retagged = kind.tag_property is not None and tags != instance.stack_tags
-        if recast(properties) == recast(instance.properties) and not retagged:
+        if instance.properties is not None and recast(properties) == recast(instance.properties) and not retagged:
             return identifier, attributes(kind, instance.model)
         previous = typed(self.engine.resolve(dict(before)), kind.schema)
-        known = kind.read_only + kind.primary_identifier
+        # As CloudFormation does: nested read-only values would bring back objects that the template dropped.
+        known = tuple(path for path in kind.read_only if len(path) == 1) + kind.primary_identifier
         request = self._request("UPDATE", kind, scope, kind.keep(properties, instance.model, known), tags,
                                 previous=kind.keep(previous, instance.model, known),
                                 previous_stack_tags=_stack_tags(before))
-        instance.scope, instance.properties, instance.stack_tags = scope, properties, tags
+        instance.scope, instance.properties = scope, None
         try:
             event = self.handler.run(request, lambda model: _same_identifier(kind, identifier, model, request.token))
         except HandlerFailure as failure:
@@ -120,6 +124,7 @@ class Resources:
                 return self.create(name, logical_id, after, stack_name)
             raise
         _same_identifier(kind, identifier, event.get("resourceModel"), request.token)
+        instance.properties, instance.stack_tags = properties, tags
         instance.model = self.read(name, identifier, scope)
         return identifier, attributes(kind, instance.model)
 

@@ -137,6 +137,30 @@ def test_later_failure_sends_an_update_back(cloud, toy, stack):
     assert [shelf["Size"] for shelf in toy.of("Toy::Cloud::Shelf").values()] == [3]
 
 
+def test_later_failure_sends_stack_tags_back(cloud, toy, stack):
+    template = library()
+    cloud.deploy(stack, template, Tags=[{"Key": "team", "Value": "red"}])
+    template["Resources"]["Book"]["Properties"]["Title"] = "Persuasion"
+    toy.failing("UPDATE", "AccessDenied", when=lambda event: event["resourceType"] == "Toy::Cloud::Book")
+    assert cloud.deploy(stack, template, Tags=[{"Key": "team", "Value": "blue"}]) == "UPDATE_ROLLBACK_COMPLETE"
+    assert [shelf["Tags"] for shelf in toy.of("Toy::Cloud::Shelf").values()] == [{"team": "red"}]
+
+
+def test_rollback_that_fails_can_be_continued(cloud, toy, stack):
+    cloud.deploy(stack, library())
+    toy.failing("UPDATE", "AccessDenied", times=2)
+    assert cloud.deploy(stack, library(Size=9)) == "UPDATE_ROLLBACK_FAILED"
+    cloud.cfn.continue_update_rollback(StackName=stack)
+    assert cloud.settled(stack) == "UPDATE_ROLLBACK_COMPLETE"
+    assert [event["requestData"]["resourceProperties"]["Size"] for event in toy.sent("UPDATE")] == ["9", "3", "3"]
+
+
+def test_nested_read_only_value_does_not_bring_its_object_back(cloud, toy, stack):
+    cloud.deploy(stack, library(Place={"Wall": "north"}))
+    assert cloud.deploy(stack, library()) == "UPDATE_COMPLETE"
+    assert "Place" not in toy.sent("UPDATE")[0]["requestData"]["resourceProperties"]
+
+
 def test_failing_replacement_keeps_the_old_resource(cloud, toy, stack):
     cloud.deploy(stack, library(Name="oak"))
     before = cloud.resources(stack)

@@ -1,5 +1,6 @@
 """A toy cloud behind a Lambda invoke endpoint: two resource types in memory, with faults that a test asks for."""
 
+import contextlib
 import copy
 import json
 import threading
@@ -31,7 +32,7 @@ SHELF = {
         "Grade": {"type": "string", "enum": ["basic", "fine"]},
         "Place": {
             "type": "object",
-            "properties": {"Room": {"type": "string"}, "Wall": {"type": "string"}},
+            "properties": {"Room": {"type": "string"}, "Wall": {"type": "string"}, "Height": {"type": "integer"}},
             "additionalProperties": False,
         },
         "Rules": {"type": "array", "insertionOrder": False, "items": {"$ref": "#/definitions/Rule"}},
@@ -49,7 +50,7 @@ SHELF = {
     "required": ["Size"],
     "additionalProperties": False,
     "primaryIdentifier": ["/properties/Id"],
-    "readOnlyProperties": ["/properties/Id", "/properties/Endpoints"],
+    "readOnlyProperties": ["/properties/Id", "/properties/Endpoints", "/properties/Place/Height"],
     "writeOnlyProperties": ["/properties/Password"],
     "createOnlyProperties": ["/properties/Name", "/properties/Place/Room"],
     "conditionalCreateOnlyProperties": ["/properties/Grade"],
@@ -99,10 +100,11 @@ class Toy:
                     self.connection.close()
                     return
                 data = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(OSError):  # the caller may have given up
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(data)
 
             def log_message(self, *_):
                 pass
@@ -206,6 +208,8 @@ class Toy:
         """What READ answers: no write-only value, and what only the service knows."""
         model = copy.deepcopy(self.things[key])
         model.pop("Password", None)
+        if "Place" in model:
+            model["Place"]["Height"] = 2
         tags = model.pop("Tags", {})
         if key[0] == "Toy::Cloud::Shelf":
             if tags:
