@@ -42,7 +42,9 @@ pub enum Error {
         reason: String,
     },
     /// The stack must be deleted before it can be deployed.
-    #[error("stack {stack} is in {status}, from which it can only be deleted: run `cargo sandbox delete {stack}` first")]
+    #[error(
+        "stack {stack} is in {status}, from which it can only be deleted: run `cargo sandbox delete {stack}` first"
+    )]
     OnlyDelete {
         /// The stack.
         stack: String,
@@ -163,7 +165,10 @@ impl Stacks {
     /// Deletes a stack and waits for the end.
     pub async fn delete(&self, stack: &str, watch: &mut impl Watch) -> Result<(), Error> {
         let Some(found) = self.find(stack).await? else {
-            return Err(Error::Refused { what: format!("deleting stack {stack}"), reason: "there is no such stack".into() });
+            return Err(Error::Refused {
+                what: format!("deleting stack {stack}"),
+                reason: "there is no such stack".into(),
+            });
         };
         let id = found.stack_id().unwrap_or(stack);
         let seen = self.events(id).await?.iter().filter_map(|e| e.event_id().map(str::to_owned)).collect();
@@ -367,7 +372,10 @@ where
     E: ProvideErrorMetadata + std::error::Error,
 {
     let reason = match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("{message} ({code})"),
+        // A parser's complaint comes with line breaks and a picture of the place.
+        (Some(code), Some(message)) => {
+            format!("{} ({code})", message.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
         _ => aws_sdk_cloudformation::error::DisplayErrorContext(error).to_string(),
     };
     Error::Refused { what: what.to_string(), reason }

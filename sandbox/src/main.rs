@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use sandbox::deploy::{Change, Deployment, Error, REGION, Stacks, stack_name};
 use sandbox::progress::Progress;
 use sandbox::proof::prove;
-use sandbox::serve::{Announcement, Endpoints, Ports, Sandbox, running};
+use sandbox::serve::{Announcement, Endpoints, Sandbox, running};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// CloudFormation, S3 and Azure storage on a laptop.
@@ -43,8 +43,8 @@ enum Command {
     },
     /// Keep a sandbox running for `aws`, `cdk` and `cfn`, until Ctrl-C
     Serve {
-        /// The port for AWS; Lambda, Azure and blobs get the next three
-        #[arg(long, default_value_t = 4566, value_parser = clap::value_parser!(u16).range(1..=65532))]
+        /// The port for AWS; Lambda, Azure and blobs get the next three. 0 takes whatever is free
+        #[arg(long, default_value_t = 4566, value_parser = clap::value_parser!(u16).range(..=65532))]
         port: u16,
     },
     /// Delete a stack of the sandbox that `serve` keeps running
@@ -103,7 +103,7 @@ async fn run(command: Command) -> Result {
             if let Some(other) = running() {
                 return Err(sandbox::serve::Error::Running(other.aws).into());
             }
-            let sandbox = Sandbox::start(Ports::From(port)).await?;
+            let sandbox = Sandbox::start(port).await?;
             keep_running(sandbox).await
         }
         Command::Delete { stack } => {
@@ -120,7 +120,7 @@ async fn deploy(deployment: &Deployment, keep: bool) -> Result {
         return deploy_to(&endpoints, deployment).await;
     }
     eprintln!("starting the sandbox");
-    let mut sandbox = Sandbox::start(Ports::Any).await?;
+    let mut sandbox = Sandbox::start(0).await?;
     let endpoints = sandbox.endpoints().clone();
     let done = tokio::select! {
         done = deploy_to(&endpoints, deployment) => done,

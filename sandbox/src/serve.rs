@@ -28,7 +28,9 @@ pub enum Error {
     #[error(transparent)]
     Component(#[from] component::Error),
     /// Another `serve` runs.
-    #[error("a sandbox is already running, its CloudFormation at {0}: stop it first, or use it with `cargo sandbox deploy`")]
+    #[error(
+        "a sandbox is already running, its CloudFormation at {0}: stop it first, or use it with `cargo sandbox deploy`"
+    )]
     Running(String),
     /// The system refused something.
     #[error("{what}: {source}")]
@@ -59,16 +61,6 @@ pub struct Endpoints {
     pub logs: PathBuf,
 }
 
-/// The ports to listen on.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Ports {
-    /// Whatever is free.
-    #[default]
-    Any,
-    /// AWS at this port, then Lambda, Azure and blobs at the next three.
-    From(u16),
-}
-
 /// Everything, running; dropping it stops everything and removes its data.
 pub struct Sandbox {
     endpoints: Endpoints,
@@ -81,7 +73,9 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Installs what is missing, builds the handlers and starts everything.
-    pub async fn start(ports: Ports) -> Result<Sandbox, Error> {
+    ///
+    /// AWS listens on `port`, then Lambda, Azure and blobs on the next three; 0 takes whatever is free.
+    pub async fn start(port: u16) -> Result<Sandbox, Error> {
         let (node, python, bootstrap) = blocking(|| {
             let node = azurite::install()?;
             let python = cloudformation::install()?;
@@ -90,8 +84,8 @@ impl Sandbox {
         })
         .await?;
 
-        let [aws_port, lambda_port, azure_port, blob_port] = ports.choose()?;
-        let parent = tools::target_dir().join("sandbox");
+        let [aws_port, lambda_port, azure_port, blob_port] = ports(port)?;
+        let parent = home();
         let folder = fs::create_dir_all(&parent)
             .and_then(|()| tempfile::Builder::new().prefix("run-").tempdir_in(&parent))
             .map_err(failed(format!("making a folder in {}", parent.display())))?;
@@ -110,7 +104,8 @@ impl Sandbox {
         let certificate_authority = folder.path().join("ca.pem");
         write(&certificate_authority, emulator.certificate_authority())?;
 
-        let function = Function { log: Some(folder.path().join("bootstrap.log")), ..Function::new(FUNCTION, bootstrap) };
+        let function =
+            Function { log: Some(folder.path().join("bootstrap.log")), ..Function::new(FUNCTION, bootstrap) };
         let lambda = Lambda::start(lambda_port, function).await.map_err(failed("starting the Lambda endpoint"))?;
 
         let mut azurite = azurite::spawn(&node, blob_port, &authority, folder.path())?;
@@ -195,28 +190,27 @@ pub fn running() -> Option<Endpoints> {
 }
 
 fn note() -> PathBuf {
-    tools::target_dir().join("sandbox/serve.json")
+    home().join("serve.json")
 }
 
-impl Ports {
-    fn choose(self) -> Result<[u16; 4], Error> {
-        match self {
-            Ports::From(first) => Ok([0, 1, 2, 3].map(|offset| first.saturating_add(offset))),
-            Ports::Any => {
-                let mut ports = [0; 4];
-                // The Lambda and the emulator pick theirs themselves.
-                for at in [0, 3] {
-                    ports[at] = free_port().map_err(failed("looking for a free port"))?;
-                }
-                Ok(ports)
-            }
-        }
+/// Where sandboxes keep their data: `CARGO_SANDBOX_DIR`, with which several can be told apart, else `target/sandbox`.
+fn home() -> PathBuf {
+    match std::env::var_os("CARGO_SANDBOX_DIR") {
+        Some(folder) if !folder.is_empty() => folder.into(),
+        _ => tools::target_dir().join("sandbox"),
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
+fn ports(first: u16) -> Result<[u16; 4], Error> {
+    if first != 0 {
+        return Ok([0, 1, 2, 3].map(|offset| first.saturating_add(offset)));
+    }
+    let free = || free_port().map_err(failed("looking for a free port"));
+    // The Lambda and the emulator pick theirs themselves.
+    Ok([free()?, 0, 0, free()?])
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(e) => Err(failed("installing")(io::Error::other(e))),
