@@ -87,6 +87,7 @@ def configure(options, port):
 def install(types, handler, configuration):
     """Loads MiniStack and gives it the registered types."""
     from . import buckets, engine
+    from .cloud_control import CloudControl
     from .resources import Resources
     from .type_actions import Configurations, TypeActions
 
@@ -96,7 +97,9 @@ def install(types, handler, configuration):
         fail(error)
     configurations = Configurations(types, configuration)
     state = engine.Engine()
-    engine.install(Resources(types, handler, configurations, state))
+    resources = Resources(types, handler, configurations, state)
+    engine.install(resources)
+    CloudControl(resources).install()
     TypeActions(types, configurations, state).install()
     buckets.install()
 

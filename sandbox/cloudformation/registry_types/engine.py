@@ -44,8 +44,15 @@ NEEDED = {
         **{f"_{verb}_bucket_{name}": "name body" if verb == "put" else "name"
            for name in ("versioning", "encryption", "lifecycle", "tagging", "ownership_controls")
            for verb in ("put", "delete") if (verb, name) != ("delete", "versioning")}},
-    "ministack.core.concurrency": {"run_reentrant": "fn args thread_name"},
-    "ministack.core.responses": {"get_account_id": "", "get_region": "", "now_iso": ""},
+    "ministack.services.cloudcontrol": {
+        "handle_request": "method path headers body query_params", "_record_request": "event",
+        "_apply_json_patch": "doc operations",
+        "_progress_event": "operation status type_name identifier request_token resource_model status_message "
+                           "error_code"},
+    "ministack.core.concurrency": {"run_reentrant": "fn args thread_name",
+                                   "spawn_background": "fn args thread_name kwargs"},
+    "ministack.core.responses": {"get_account_id": "", "get_region": "", "now_iso": "",
+                                 "json_response": None, "error_response_json": None},
 }
 
 # The actions that may read a resource through its handler.
@@ -59,6 +66,11 @@ class EngineChanged(Exception):
 def module(name=""):
     """A module of MiniStack's CloudFormation."""
     return importlib.import_module(f"{PACKAGE}.{name}" if name else PACKAGE)
+
+
+def service(name):
+    """Another module of MiniStack: one of its services, or ``core.…``."""
+    return importlib.import_module(f"ministack.{name}" if name.startswith("core.") else f"ministack.services.{name}")
 
 
 def check():
@@ -84,7 +96,7 @@ class Engine:
     """What ``Resources`` asks of the engine."""
 
     def __init__(self):
-        self._responses = importlib.import_module("ministack.core.responses")
+        self._responses = service("core.responses")
         self._add_event = module("stacks")._add_event
 
     def account(self):
@@ -157,40 +169,40 @@ def install(resources):
         module("changesets")._IMPORT_LOOKUPS[name] = (kind.identifier_names, _import_problem(resources, name))
 
     # Create-only properties may lie inside others, and "5" is 5: compare by pointer, not by top-level name.
-    @_hook("_replacing_change", provisioners, stacks)
+    @hook("_replacing_change", provisioners, stacks)
     def _replacing_change(original, resource_type, old_props, new_props):
         if resource_type in types:
             return resources.replaces(resource_type, old_props, new_props)
         return original(resource_type, old_props, new_props)
 
     # Stack tags travel beside the properties of a registered type, never inside them.
-    @_hook("_with_stack_tags", provisioners, stacks)
+    @hook("_with_stack_tags", provisioners, stacks)
     def _with_stack_tags(original, resource_type, props, stack_tags, stack_name, stack_id, logical_id):
         if resource_type in types:
             return Tagged(props, provisioners._tag_map(stack_tags))
         return original(resource_type, props, stack_tags, stack_name, stack_id, logical_id)
 
     # Handlers are waited for, and may call this server back.
-    @_hook("_runs_on_worker_thread", stacks)
+    @hook("_runs_on_worker_thread", stacks)
     def _runs_on_worker_thread(original, resource_type):
         return resource_type in types or original(resource_type)
 
     # A handler may have changed its resource before it failed.
-    @_hook("_sends_back_failed_update", stacks)
+    @hook("_sends_back_failed_update", stacks)
     def _sends_back_failed_update(original, resource_type):
         return resource_type in types or original(resource_type)
 
     # MiniStack rolls back what was created; CloudFormation also what was begun.
-    @_hook("_roll_back_operation", stacks, module("handlers"))
+    @hook("_roll_back_operation", stacks, module("handlers"))
     def _roll_back_operation(original, stack_name, stack_id, stack, operation, reason_override=""):
         _include_begun(stack_name, stack, operation)
         return original(stack_name, stack_id, stack, operation, reason_override)
 
     # An import reads through handlers on the event loop, so all of it moves to a thread; afterwards the resources
     # know their stack.
-    @_hook("_import_resources_async", module("changesets"))
+    @hook("_import_resources_async", module("changesets"))
     async def _import_resources_async(original, cs, stack, new_stack):
-        await _off_loop(lambda: asyncio.run(original(cs, stack, new_stack)))
+        await off_loop(lambda: asyncio.run(original(cs, stack, new_stack)))
         for entry in cs["_resources_to_import"]:
             record = stack.get("_resources", {}).get(entry["LogicalResourceId"])
             if record and entry["ResourceType"] in types:
@@ -198,11 +210,11 @@ def install(resources):
                 resources.settle(entry["ResourceType"], record["PhysicalResourceId"], record["Properties"], scope)
 
     # Drift of a registered type is found by its schema.
-    @_hook("supports_drift", drift)
+    @hook("supports_drift", drift)
     def supports_drift(original, resource_type):
         return resource_type in types or original(resource_type)
 
-    @_hook("detect_resource_drift", drift)
+    @hook("detect_resource_drift", drift)
     def detect_resource_drift(original, stack, logical_id, record, timestamp):
         if record.get("ResourceType") in types:
             return _stack_resource_drift(resources, stack, logical_id, record, timestamp)
@@ -213,13 +225,13 @@ def install(resources):
         actions[action] = _offloaded(actions[action])
 
     # An action that left the loop is a coroutine, which MiniStack does not expect of one.
-    @_hook("handle_request", module())
+    @hook("handle_request", module())
     async def handle_request(original, *request):
         answer = await original(*request)
         return await answer if inspect.isawaitable(answer) else answer
 
 
-def _hook(name, *modules):
+def hook(name, *modules):
     """Replaces a function in every module that imported it; the replacement gets the original first."""
 
     def install_hook(replacement):
@@ -235,12 +247,13 @@ def _hook(name, *modules):
     return install_hook
 
 
-def _off_loop(work):
-    return importlib.import_module("ministack.core.concurrency").run_reentrant(work)
+def off_loop(work):
+    """Runs ``work`` on a thread of its own, with the request's account and region; awaitable."""
+    return service("core.concurrency").run_reentrant(work)
 
 
 def _offloaded(action):
-    return lambda params: _off_loop(lambda: action(params))
+    return lambda params: off_loop(lambda: action(params))
 
 
 def _provisioner(resources, name):

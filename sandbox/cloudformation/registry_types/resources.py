@@ -1,14 +1,20 @@
 """Resources of registered types: what CloudFormation does around each handler operation."""
 
+import json
 from dataclasses import dataclass, field
 
 from .drift import compare
 from .handlers import HandlerFailure, Request
 from .properties import changed, problems, recast, tag_map, typed
+from .schemas import without
 
 
 class PropertiesInvalid(Exception):
-    """Properties that break the type's schema. No handler was called."""
+    """Properties that break the type's schema: ``found`` has one sentence for each. No handler was called."""
+
+    def __init__(self, logical_id, found):
+        self.found = found
+        super().__init__(f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(found))
 
 
 class Tagged(dict):
@@ -152,6 +158,23 @@ class Resources:
         event = self.handler.run(self._request("READ", kind, scope, kind.identifying(identifier), {}))
         return event.get("resourceModel") or {}
 
+    def list(self, name, given):
+        """Every model that LIST finds for these properties."""
+        kind = self.types[name]
+        return self.handler.list(self._request("LIST", kind, Scope(), given, {}))
+
+    def patch(self, name, identifier, change):
+        """Updates a resource to what ``change`` makes of its model, outside a stack; returns the new model."""
+        kind = self.types[name]
+        current = self.read(name, identifier)
+        own = without(current, kind.read_only)
+        properties = self._checked(kind, None, change(json.loads(json.dumps(own))))
+        if changed(own, properties, kind.create_only):
+            raise HandlerFailure("createOnlyProperties cannot be updated", "NotUpdatable", "")
+        self.handler.run(self._request("UPDATE", kind, Scope(), kind.keep(properties, current, kind.primary_identifier),
+                                       {}, previous=current))
+        return self.read(name, identifier)
+
     def adopt(self, name, values):
         """Takes an existing resource in by the values of its ResourceIdentifier: physical id and attributes."""
         kind = self.types[name]
@@ -186,8 +209,7 @@ class Resources:
         properties = typed(self.engine.resolve(dict(given)), kind.schema)
         found = problems(kind, properties)
         if found:
-            raise PropertiesInvalid(f"Properties validation failed for resource {logical_id} with message:\n"
-                                    + "\n".join(found))
+            raise PropertiesInvalid(logical_id, found)
         return properties
 
     def _request(self, action, kind, scope, properties, tags, **more):
