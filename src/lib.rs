@@ -14,6 +14,7 @@ mod resource;
 pub mod schema;
 mod tags;
 mod telemetry;
+pub mod testing;
 
 pub use error::{Error, HandlerErrorCode, Result, Retry};
 pub use lambda::serve;

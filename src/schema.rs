@@ -253,12 +253,12 @@ fn handlers<R: Resource>(schema: &Value) -> Value {
 }
 
 /// Walks from the root through references and collects, per annotation, the pointers of what carries it.
-fn collect<'a>(
+fn collect(
     definitions: &Value,
     at: &Value,
     pointer: &str,
     depth: usize,
-    marks: &mut BTreeMap<&'a str, Vec<String>>,
+    marks: &mut BTreeMap<&'static str, Vec<String>>,
 ) {
     const DEEPEST: usize = 32; // A recursive type would never end, and CloudFormation has no pointer for it.
     for key in ANNOTATIONS.iter().filter(|key| at.get(**key).is_some()) {
