@@ -215,7 +215,7 @@ fn accepted(call: &mut Call<'_>, id: &Id, location: &str) -> Answer {
         .with("retry-after", call.retry_after(CREATION))
 }
 
-/// The key of an account. `azurite.cjs` derives the same, so that shared keys work there too.
+/// A key in the form of Azure's. No data plane here takes it: blobs are reached with tokens.
 fn shared_key(account: &str, key: &str) -> String {
     STANDARD.encode(Sha512::digest(format!("{account}/{key}")))
 }

@@ -17,9 +17,9 @@ mod account_document;
 mod accounts;
 mod arm;
 mod authority;
-mod azurite;
 mod blobs;
 mod containers;
+mod data_plane;
 mod entra;
 mod faults;
 mod groups;
@@ -41,7 +41,6 @@ use ids::Id;
 use server::Server;
 
 pub use authority::Authority;
-pub use azurite::{PRELOAD, write_preload};
 pub use faults::{Fault, Faults, Match, Shape};
 
 /// How an [`Emulator`] is to behave.

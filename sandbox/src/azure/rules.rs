@@ -4,6 +4,7 @@ use super::merge::spelled;
 
 /// The regions the emulator knows, each with the region it is paired with.
 const REGIONS: &[(&str, &str)] = &[
+    ("australiacentral", "australiacentral2"),
     ("australiaeast", "australiasoutheast"),
     ("australiasoutheast", "australiaeast"),
     ("brazilsouth", "southcentralus"),
@@ -11,6 +12,7 @@ const REGIONS: &[(&str, &str)] = &[
     ("canadaeast", "canadacentral"),
     ("centralindia", "southindia"),
     ("centralus", "eastus2"),
+    ("centraluseuap", "eastus2euap"),
     ("eastasia", "southeastasia"),
     ("eastus", "westus"),
     ("eastus2", "centralus"),
@@ -19,7 +21,9 @@ const REGIONS: &[(&str, &str)] = &[
     ("germanywestcentral", "germanynorth"),
     ("japaneast", "japanwest"),
     ("japanwest", "japaneast"),
+    ("italynorth", "westeurope"),
     ("koreacentral", "koreasouth"),
+    ("koreasouth", "koreacentral"),
     ("northcentralus", "southcentralus"),
     ("northeurope", "westeurope"),
     ("norwayeast", "norwaywest"),
@@ -34,6 +38,7 @@ const REGIONS: &[(&str, &str)] = &[
     ("ukwest", "uksouth"),
     ("westcentralus", "westus2"),
     ("westeurope", "northeurope"),
+    ("westindia", "southindia"),
     ("westus", "eastus"),
     ("westus2", "westcentralus"),
     ("westus3", "eastus"),

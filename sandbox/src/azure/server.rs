@@ -18,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 use super::arm::{self, Call};
-use super::azurite::Azurite;
 use super::blobs::{self, Place};
+use super::data_plane::Azurite;
 use super::entra::{Audience, Entra};
 use super::faults::{Fault, Faults, Match};
 use super::http::{Answer, Outcome, Request, http_date};

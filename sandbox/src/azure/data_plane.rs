@@ -1,21 +1,10 @@
 //! Keeps Azurite's containers in step with those of the management plane.
 
-use std::path::Path;
-
 use super::state::Effect;
-
-/// The preload script that makes Azurite serve every account, since it knows only those of its environment.
-///
-/// `node --require FILE …/azurite/dist/src/blob/main.js --oauth basic --cert … --key …`
-pub const PRELOAD: &str = include_str!("azurite.cjs");
-
-/// Writes [`PRELOAD`] to a file for `node --require`.
-pub fn write_preload(file: &Path) -> std::io::Result<()> {
-    std::fs::write(file, PRELOAD)
-}
 
 const VERSION: &str = "2023-11-03";
 
+/// Azurite, as the management plane sees it.
 pub(super) struct Azurite {
     base: String,
     client: reqwest::Client,
