@@ -28,17 +28,22 @@ impl Call {
         target: &str,
         request: impl Future<Output = azure_core::Result<T>>,
     ) -> Result<T> {
-        let failed = match tokio::time::timeout_at(self.deadline.into(), request).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Error::from_core(&error),
-            Err(_) => Error::new(ErrorKind::Timeout, "no answer within the time limit of this invocation"),
+        // A request polled even once may be on its way: none starts after the limit.
+        let answered = match Instant::now() < self.deadline {
+            true => tokio::time::timeout_at(self.deadline.into(), request).await.ok(),
+            false => None,
+        };
+        let failed = match answered {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) => Error::from_core(&error),
+            None => Error::new(ErrorKind::Timeout, "no answer within the time limit of this invocation"),
         };
         Err(self.explain(target, failed))
     }
 
     /// Says what the call was about and how to find it in Azure's activity log.
     pub(crate) fn explain(&self, target: &str, mut error: Error) -> Error {
-        error.correlation_id.get_or_insert_with(|| self.correlation_id.clone());
+        error.correlation_id.get_or_insert_with(|| self.correlation_id.as_str().into());
         error.about(target)
     }
 }

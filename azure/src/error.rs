@@ -1,55 +1,17 @@
-//! What went wrong in a call to Azure: one error type, and the one table that classifies it.
+//! What went wrong in a call to Azure, read from every form in which Azure says so.
 
 use std::{fmt, time::Duration};
 
 use azure_core::{error::ErrorKind as CoreKind, http::headers::Headers};
 use serde_json::Value;
 
-use crate::retry;
+use crate::{ErrorKind, retry};
 
 /// The result of a call to Azure.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a call failed, by what the caller can do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// The credentials are wrong, or Azure does not accept their token.
-    Unauthenticated,
-    /// The identity lacks a permission, or a policy denies the request.
-    Forbidden,
-    /// The type configuration is wrong: an unusable value, an unknown subscription, a provider that it has not registered.
-    Configuration,
-    /// The resource, or one that it lives in, does not exist.
-    NotFound,
-    /// The name is taken, here or by somebody else.
-    AlreadyExists,
-    /// Another operation is under way on the resource: the same request succeeds later.
-    Busy,
-    /// The resource's state forbids the request until somebody changes it: a lock, contents, an immutability policy.
-    Conflict,
-    /// A quota of the subscription is used up.
-    QuotaExceeded,
-    /// The property cannot be changed after creation.
-    NotUpdatable,
-    /// Azure refuses the request as it stands.
-    InvalidRequest,
-    /// The request may be right but names an identity that has not reached every replica yet: retry, then give up as invalid.
-    RetryableInvalid,
-    /// The resource has changed since it was read.
-    PreconditionFailed,
-    /// Too many requests.
-    Throttled,
-    /// Azure failed.
-    Server,
-    /// Azure could not be reached, or the connection was lost.
-    Network,
-    /// The time limit passed before Azure answered.
-    Timeout,
-    /// Azure reported success with an answer that cannot be understood or used.
-    Undecodable,
-    /// Any other refusal.
-    Other,
-}
+/// How many of an answer's details a message repeats.
+const DETAILS: usize = 3;
 
 /// A failed call to Azure.
 #[derive(Clone, Debug)]
@@ -60,22 +22,22 @@ pub struct Error {
     /// The HTTP status, if Azure answered.
     pub status: Option<u16>,
     /// Azure's error code.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// Azure's message without embedded request id and time, or our own explanation.
     pub message: String,
     /// Azure's id of the request, for a support case.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// The id that all requests of one invocation share in Azure's activity log.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Box<str>>,
     /// How long Azure asked to wait before the next attempt.
     pub retry_after: Option<Duration>,
     /// What the call was about: method and path.
-    pub target: Option<String>,
+    pub target: Option<Box<str>>,
 }
 
 impl Error {
     /// An error that is not an answer of Azure.
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             status: None,
@@ -89,19 +51,19 @@ impl Error {
     }
 
     pub(crate) fn about(mut self, target: &str) -> Self {
-        self.target.get_or_insert_with(|| target.to_owned());
+        self.target.get_or_insert_with(|| target.into());
         self
     }
 
     /// Reads an error answer of Resource Manager or Blob Storage.
     pub(crate) fn from_answer(status: u16, headers: &Headers, body: &[u8]) -> Self {
-        let header = |name: &'static str| headers.get_optional_str(&name.into()).map(str::to_owned);
+        let header = |name: &'static str| headers.get_optional_str(&name.into()).map(Box::from);
         let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
         let mut error = Self::from_body(Some(status), &json);
         if json.is_null()
             && let Some(storage) = StorageError::parse(body)
         {
-            error = Self::classified(Some(status), Some(storage.code), &storage.message);
+            error = Self::classified(Some(status), Some(storage.code.into()), &storage.message);
         }
         if error.code.is_none()
             && let Some(code) = header("x-ms-error-code")
@@ -123,7 +85,15 @@ impl Error {
         let body = body.get("error").unwrap_or(body);
         let text = |names: [&str; 2]| names.iter().find_map(|name| body.get(name)?.as_str());
         let code = text(["code", "Code"]).filter(|code| !code.is_empty());
-        Self::classified(status, code.map(str::to_owned), text(["message", "Message"]).unwrap_or_default())
+        let mut message = text(["message", "Message"]).unwrap_or_default().to_owned();
+        // The cause is often in the details only: "A retryable error occurred."
+        for detail in body.get("details").and_then(Value::as_array).into_iter().flatten().take(DETAILS) {
+            match detail.get("message").and_then(Value::as_str) {
+                Some(detail) if !message.contains(detail) => message = format!("{message}\n{detail}"),
+                _ => {}
+            }
+        }
+        Self::classified(status, code.map(Box::from), &message)
     }
 
     /// Reads a refusal of the Entra token endpoint.
@@ -148,15 +118,15 @@ impl Error {
         };
         Self {
             status: Some(status),
-            code: code.map(str::to_owned),
-            request_id: text("trace_id").map(str::to_owned),
-            correlation_id: text("correlation_id").map(str::to_owned),
+            code: code.map(Box::from),
+            request_id: text("trace_id").map(Box::from),
+            correlation_id: text("correlation_id").map(Box::from),
             retry_after: retry::retry_after(headers),
             ..Self::new(kind, format!("Entra issued no token: {description} {advice}").trim_end())
         }
     }
 
-    fn classified(status: Option<u16>, code: Option<String>, message: &str) -> Self {
+    fn classified(status: Option<u16>, code: Option<Box<str>>, message: &str) -> Self {
         let (message, request_id) = clean(message);
         let message = match (message.is_empty(), status) {
             (false, _) => message,
@@ -166,12 +136,12 @@ impl Error {
         Self {
             status,
             request_id,
-            ..Self::new(classify(status, code.as_deref().unwrap_or_default(), &message), message)
+            ..Self::new(ErrorKind::of(status, code.as_deref().unwrap_or_default(), &message), message)
         }
         .with_code(code)
     }
 
-    fn with_code(mut self, code: Option<String>) -> Self {
+    fn with_code(mut self, code: Option<Box<str>>) -> Self {
         self.code = code;
         self
     }
@@ -230,58 +200,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The rows of the table, first match wins: statuses (none = any), codes (none = any, `*` stands for the rest), a part of the message, the kind.
-type Row = (&'static [u16], &'static [&'static str], &'static str, ErrorKind);
-
-#[rustfmt::skip]
-const TABLE: &[Row] = &[
-    (&[401], &[], "", ErrorKind::Unauthenticated),
-    (&[429], &[], "", ErrorKind::Throttled),
-    (&[], &["SubscriptionNotFound", "InvalidSubscriptionId", "MissingSubscriptionRegistration"], "", ErrorKind::Configuration),
-    (&[], &["AuthorizationFailed", "LinkedAuthorizationFailed", "RequestDisallowedByPolicy", "SubscriptionDisabled"], "", ErrorKind::Forbidden),
-    (&[403], &[], "", ErrorKind::Forbidden),
-    (&[404], &[], "", ErrorKind::NotFound),
-    (&[], &["*AlreadyExists", "*AlreadyTaken", "*InAnotherResourceGroup", "InvalidResourceLocation", "RoleAssignmentExists"], "", ErrorKind::AlreadyExists),
-    (&[], &["*OperationInProgress", "*IsNotProvisioned", "*InCreating", "ContainerBeingDeleted"], "", ErrorKind::Busy),
-    (&[], &["ScopeLocked", "CannotDeleteResource", "*AccountCannotBeDeleted", "*ProtectedFromDeletion", "ContainerImmutabilityPolicyFailure", "ResourceGroupBeingDeleted"], "", ErrorKind::Conflict),
-    (&[], &["MaxStorageAccountsCount*", "*QuotaExceeded"], "", ErrorKind::QuotaExceeded),
-    (&[], &["FeatureNotSupportedForAccount"], "", ErrorKind::InvalidRequest),
-    (&[], &["AccountPropertyCannotBeUpdated", "*ConversionNotAllowed"], "", ErrorKind::NotUpdatable),
-    (&[], &["FailedIdentityOperation", "PrincipalNotFound"], "", ErrorKind::RetryableInvalid),
-    (&[409], &[], "being deleted", ErrorKind::Busy),
-    (&[409], &[], "another operation is in progress", ErrorKind::Busy),
-    (&[409], &[], "is busy", ErrorKind::Busy),
-    (&[409], &[], "", ErrorKind::Conflict),
-    (&[412], &[], "", ErrorKind::PreconditionFailed),
-    (&[400], &[], "", ErrorKind::InvalidRequest),
-    (&[408], &[], "", ErrorKind::Server),
-];
-
-fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorKind {
-    if status.is_some_and(|status| status >= 500) {
-        return ErrorKind::Server;
-    }
-    let message = message.to_lowercase();
-    TABLE
-        .iter()
-        .find(|(statuses, codes, part, _)| {
-            (statuses.is_empty() || status.is_some_and(|status| statuses.contains(&status)))
-                && (codes.is_empty() || codes.iter().any(|pattern| matches(pattern, code)))
-                && message.contains(part)
-        })
-        .map_or(ErrorKind::Other, |row| row.3)
-}
-
-fn matches(pattern: &str, code: &str) -> bool {
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        (Some(end), _) => code.ends_with(end),
-        (_, Some(start)) => code.starts_with(start),
-        _ => code == pattern,
-    }
-}
-
 /// Storage appends its request id and the time to the message.
-fn clean(message: &str) -> (String, Option<String>) {
+fn clean(message: &str) -> (String, Option<Box<str>>) {
     let mut request_id = None;
     let kept: Vec<&str> = message
         .lines()
@@ -289,7 +209,7 @@ fn clean(message: &str) -> (String, Option<String>) {
         .filter(|line| {
             let id = line.strip_prefix("RequestId:").or_else(|| line.strip_prefix("RequestID="));
             if let Some(id) = id {
-                request_id = Some(id.trim().to_owned());
+                request_id = Some(id.trim().into());
             }
             id.is_none() && !line.starts_with("Time:") && !line.is_empty()
         })
@@ -349,6 +269,11 @@ mod tests {
             assert_eq!(error.message, "gone");
             assert_eq!(error.kind, ErrorKind::NotFound);
         }
+        let detailed = answer(
+            429,
+            r#"{"error":{"code":"RetryableError","message":"Try again.","details":[{"message":"The disk is busy."},{"message":"Try again."}]}}"#,
+        );
+        assert_eq!(detailed.message, "Try again. The disk is busy.");
         let empty = answer(404, "");
         assert_eq!((empty.kind, empty.code), (ErrorKind::NotFound, None));
         assert_eq!(empty.message, "Azure answered 404 without an explanation");
@@ -371,51 +296,6 @@ mod tests {
         headers.insert("x-ms-error-code", "ContainerNotFound");
         let error = Error::from_answer(404, &headers, b"");
         assert_eq!(error.code.as_deref(), Some("ContainerNotFound"));
-    }
-
-    #[test]
-    fn table() {
-        use ErrorKind::*;
-        let cases: &[(u16, &str, &str, ErrorKind)] = &[
-            (401, "AuthenticationFailed", "", Unauthenticated),
-            (403, "AuthorizationFailed", "", Forbidden),
-            (403, "AuthorizationPermissionMismatch", "", Forbidden),
-            (404, "SubscriptionNotFound", "", Configuration),
-            (409, "MissingSubscriptionRegistration", "", Configuration),
-            (404, "ParentResourceNotFound", "", NotFound),
-            (409, "StorageAccountAlreadyExists", "", AlreadyExists),
-            (409, "StorageAccountAlreadyTaken", "", AlreadyExists),
-            (409, "StorageAccountInAnotherResourceGroup", "", AlreadyExists),
-            (409, "InvalidResourceLocation", "", AlreadyExists),
-            (409, "StorageAccountOperationInProgress", "", Busy),
-            (409, "StorageAccountIsNotProvisioned", "", Busy),
-            (409, "AnotherOperationInProgress", "", Busy),
-            (409, "ContainerOperationFailure", "The specified container is being deleted. Try later.", Busy),
-            (409, "ContainerOperationFailure", "something else", Conflict),
-            (409, "ScopeLocked", "", Conflict),
-            (409, "ResourceGroupBeingDeleted", "The group is being deleted", Conflict),
-            (409, "CannotDeleteResource", "", Conflict),
-            (409, "ContainerImmutabilityPolicyFailure", "", Conflict),
-            (409, "MaxStorageAccountsCountPerSubscriptionExceeded", "", QuotaExceeded),
-            (409, "CoreQuotaExceeded", "", QuotaExceeded),
-            (409, "FeatureNotSupportedForAccount", "", InvalidRequest),
-            (400, "AccountPropertyCannotBeUpdated", "", NotUpdatable),
-            (400, "SkuConversionNotAllowed", "", NotUpdatable),
-            (400, "FailedIdentityOperation", "", RetryableInvalid),
-            (400, "PrincipalNotFound", "", RetryableInvalid),
-            (400, "AccountNameInvalid", "", InvalidRequest),
-            (412, "ConditionNotMet", "", PreconditionFailed),
-            (429, "FailedIdentityOperation", "", Throttled),
-            (429, "OperationNotAllowed", "", Throttled),
-            (408, "", "", Server),
-            (500, "InternalServerError", "", Server),
-            (503, "AuthorizationFailed", "", Server),
-            (405, "MethodNotAllowed", "", Other),
-        ];
-        for (status, code, message, kind) in cases {
-            assert_eq!(classify(Some(*status), code, message), *kind, "{status} {code} {message}");
-        }
-        assert_eq!(classify(None, "StorageAccountAlreadyTaken", ""), AlreadyExists, "a failed operation has no status");
     }
 
     #[test]

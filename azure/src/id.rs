@@ -130,7 +130,7 @@ impl FromStr for ResourceId {
         let shape =
             || malformed(text, "/subscriptions/{guid}[/resourceGroups/{name}][/providers/{namespace}/{type}/{name}…]");
         let segments: Vec<&str> = text.strip_prefix('/').ok_or_else(shape)?.split('/').collect();
-        if segments.len() % 2 != 0 || !segments.iter().all(|segment| is_segment(segment)) {
+        if !segments.len().is_multiple_of(2) || !segments.iter().all(|segment| is_segment(segment)) {
             return Err(shape());
         }
         let mut pairs: Vec<(String, String)> = Vec::with_capacity(segments.len() / 2);
