@@ -46,6 +46,9 @@ def install():
             s3._put_bucket_encryption, s3._delete_bucket_encryption),
         row("LifecycleConfiguration", "PutBucketLifecycleConfiguration", "LifecycleConfiguration", lifecycle,
             s3._put_bucket_lifecycle, s3._delete_bucket_lifecycle),
+        # After versioning, which replication demands of both buckets.
+        row("ReplicationConfiguration", "PutBucketReplication", "ReplicationConfiguration", replication,
+            s3._put_bucket_replication, s3._delete_bucket_replication),
         row("Tags", "PutBucketTagging", "Tagging", lambda value: {"TagSet": value},
             s3._put_bucket_tagging, s3._delete_bucket_tagging),
     )
@@ -124,6 +127,18 @@ def _filter(rule):
     if len(tests) + len(tags) > 1:
         return {"And": {**tests, "Tags": tags} if tags else tests}
     return {**tests, **({"Tag": tags[0]} if tags else {})} or {"Prefix": ""}
+
+
+def replication(value):
+    """A ReplicationConfiguration as the S3 API has it: the same members, three of them under other names."""
+    names = {"Id": "ID", "TagFilter": "Tag", "TagFilters": "Tags"}
+
+    def renamed(node):
+        if isinstance(node, dict):
+            return {names.get(key, key): renamed(sub) for key, sub in node.items()}
+        return [renamed(sub) for sub in node] if isinstance(node, list) else node
+
+    return renamed(value)
 
 
 def _given(values):

@@ -34,15 +34,15 @@ NEEDED = {
     f"{PACKAGE}.handlers": {"_roll_back_operation": "stack_name stack_id stack operation reason_override"},
     f"{PACKAGE}.changesets": {"_IMPORT_LOOKUPS": None, "_IMPORT_NOT_FOUND": None,
                               "_import_resources_async": "cs stack new_stack"},
-    f"{PACKAGE}.drift": {"supports_drift": "resource_type",
+    f"{PACKAGE}.drift": {"DRIFT_DETECTABLE_STATUSES": None, "supports_drift": "resource_type",
                          "detect_resource_drift": "stack logical_id record timestamp"},
     f"{PACKAGE}.engine": {"_resolve_dynamic_references": "value previous reuse_ssm reuse_secrets"},
     f"{PACKAGE}.helpers": {"_xml": "status root_tag inner", "_error": "code message status",
                            "_p": "params key default", "_page": "items params action page_size"},
     "ministack.services.s3": {
         "_buckets": None, "_delete_bucket": "name",
-        **{f"_{verb}_bucket_{name}": "name body" if verb == "put" else "name"
-           for name in ("versioning", "encryption", "lifecycle", "tagging", "ownership_controls")
+        **{f"_{verb}_bucket_{name}": None
+           for name in ("versioning", "encryption", "lifecycle", "tagging", "ownership_controls", "replication")
            for verb in ("put", "delete") if (verb, name) != ("delete", "versioning")}},
     "ministack.services.cloudcontrol": {
         "handle_request": "method path headers body query_params", "_record_request": "event",
@@ -208,6 +208,9 @@ def install(resources):
             if record and entry["ResourceType"] in types:
                 scope = Scope(stack["StackName"], stack["StackId"], entry["LogicalResourceId"])
                 resources.settle(entry["ResourceType"], record["PhysicalResourceId"], record["Properties"], scope)
+
+    # AWS's guide ends an import with drift detection; MiniStack knows only the statuses that another page lists.
+    drift.DRIFT_DETECTABLE_STATUSES |= {"IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
 
     # Drift of a registered type is found by its schema.
     @hook("supports_drift", drift)

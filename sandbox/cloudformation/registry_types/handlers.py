@@ -23,7 +23,7 @@ AT_ONCE = frozenset({"READ", "LIST"})
 CREDENTIALS = {"accessKeyId": "LOCAL", "secretAccessKey": "local", "sessionToken": "local"}
 
 
-@dataclass
+@dataclass(eq=False)
 class HandlerFailure(Exception):
     """A handler's FAILED, or an operation that could not reach its handler. Its text is the event's reason."""
 

@@ -57,6 +57,23 @@ def test_properties_reach_the_bucket_and_leave_it(cloud, stack):
         s3.get_bucket_lifecycle_configuration(Bucket=stack)
 
 
+def test_replication_copies_objects(cloud, stack):
+    s3 = cloud.client("s3")
+    on = {"Status": "Enabled"}
+    template = bucket(f"{stack}-a", VersioningConfiguration=on, ReplicationConfiguration={
+        "Role": "arn:aws:iam::000000000000:role/copy",
+        "Rules": [{"Id": "all", "Status": "Enabled", "Priority": 1, "Filter": {"Prefix": "keep/"},
+                   "DeleteMarkerReplication": {"Status": "Disabled"},
+                   "Destination": {"Bucket": {"Fn::GetAtt": ["Copy", "Arn"]}}}]})
+    template["Resources"]["Copy"] = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"{stack}-b",
+                                                                               "VersioningConfiguration": on}}
+    assert cloud.deploy(stack, template) == "CREATE_COMPLETE"
+    (rule,) = s3.get_bucket_replication(Bucket=f"{stack}-a")["ReplicationConfiguration"]["Rules"]
+    assert (rule["ID"], rule["Filter"]) == ("all", {"Prefix": "keep/"})
+    s3.put_object(Bucket=f"{stack}-a", Key="keep/a", Body=b"b")
+    assert s3.get_object(Bucket=f"{stack}-b", Key="keep/a")["Body"].read() == b"b"
+
+
 def test_refused_property_leaves_no_bucket(cloud, stack):
     template = bucket(stack, BucketEncryption={"ServerSideEncryptionConfiguration": [
         {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "ROT13"}}]})

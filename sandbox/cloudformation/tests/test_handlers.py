@@ -163,10 +163,11 @@ def test_unresolved_type_configuration_fails_before_the_handler(cloud, toy, stac
 
 
 def test_endpoint_that_is_down_gives_a_clear_failure(tmp_path, stack):
-    cloud = Cloud(tmp_path, "http://127.0.0.1:1")
+    cloud = Cloud(tmp_path, "http://127.0.0.1:1", "--account", "111122223333")
     try:
         assert cloud.deploy(stack, TEMPLATE) == "ROLLBACK_COMPLETE"
         assert ("CREATE gave up after 3 attempts: cannot invoke function toy at http://127.0.0.1:1: "
                 in cloud.reason(stack, "Shelf", "CREATE_FAILED"))
+        assert ":111122223333:" in cloud.describe(stack)["StackId"]
     finally:
         assert cloud.stop() == 0

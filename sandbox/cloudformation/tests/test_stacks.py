@@ -381,6 +381,8 @@ def test_import_adopts_a_resource_and_leaves_the_others_alone(cloud, toy, stack)
     assert cloud.execute(change_set) == "IMPORT_COMPLETE"
     assert set(toy.actions()) == {"READ"}
     assert cloud.resources(stack)["Found"] == "/shelves/found"
+    one = cloud.cfn.detect_stack_resource_drift(StackName=stack, LogicalResourceId="Found")["StackResourceDrift"]
+    assert one["StackResourceDriftStatus"] == "IN_SYNC"
     template["Resources"]["Found"]["Properties"]["Size"] = 9
     template["Outputs"] = {"Read": {"Value": {"Fn::GetAtt": ["Found", "Endpoints.Read"]}}}
     toy.events.clear()
