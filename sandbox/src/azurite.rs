@@ -22,7 +22,7 @@ pub(crate) fn spawn(installed: &Path, port: u16, authority: &Authority, folder: 
     let mut command = process::guarded("node");
     command
         .arg("--require")
-        .arg(tools::root().join("sandbox/src/azure/azurite.cjs"))
+        .arg(tools::root().join("sandbox/src/azurite.js"))
         .arg(packages.join("azurite/dist/src/blob/main.js"))
         .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()])
         .args(["--oauth", "basic", "--silent", "--skipApiVersionCheck", "--disableTelemetry"])

@@ -25,11 +25,12 @@ pub struct Component {
 
 /// A server that did not start or did not stay.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} {what}{}", last_words(.log))]
+#[error("{name} {what}{last_words}")]
 pub struct Error {
     name: &'static str,
     what: String,
-    log: PathBuf,
+    /// Read when the error arises: the log may be gone when it is shown.
+    last_words: String,
 }
 
 impl Component {
@@ -41,7 +42,7 @@ impl Component {
         });
         match started {
             Ok(process) => Ok(Component { name, port, log, process }),
-            Err(e) => Err(Error { name, what: format!("could not be started: {e}"), log }),
+            Err(e) => Err(Error { name, what: format!("could not be started: {e}"), last_words: String::new() }),
         }
     }
 
@@ -70,7 +71,7 @@ impl Component {
     }
 
     fn error(&self, what: String) -> Error {
-        Error { name: self.name, what, log: self.log.clone() }
+        Error { name: self.name, what, last_words: last_words(&self.log) }
     }
 }
 
@@ -83,7 +84,7 @@ pub fn free_port() -> io::Result<u16> {
 fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     match text.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(line) => format!(": {} ({})", line.trim(), log.display()),
+        Some(line) => format!(": {}", line.trim()),
         None => String::new(),
     }
 }

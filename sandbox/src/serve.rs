@@ -96,6 +96,8 @@ impl Sandbox {
             port: azure_port,
             azurite: Some(blob.clone()),
             authority: Some(authority.clone()),
+            // Nobody likes to wait. What takes a while is still accepted first and done when it is asked for again.
+            pace: Duration::ZERO,
             ..azure::Options::default()
         };
         let emulator = Emulator::start(options).await?;
