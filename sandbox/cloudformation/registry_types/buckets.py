@@ -9,6 +9,7 @@ import botocore.session
 
 from .engine import module
 
+
 class BucketRefused(Exception):
     """S3 refused a bucket property, or a bucket's delete."""
 

@@ -43,7 +43,8 @@ class CloudControl:
     def get(self, data):
         """GetResource: what READ finds."""
         name, identifier = data["TypeName"], data["Identifier"]
-        return {"TypeName": name, "ResourceDescription": _description(identifier, self.resources.read(name, identifier))}
+        model = self.resources.read(name, identifier)
+        return {"TypeName": name, "ResourceDescription": _description(identifier, model)}
 
     def list(self, data):
         """ListResources: what LIST finds, all pages in one."""
@@ -57,8 +58,8 @@ class CloudControl:
         name, identifier, patch = data["TypeName"], data["Identifier"], json.loads(data["PatchDocument"])
 
         def run():
-            change = lambda model: self._engine._apply_json_patch(model, patch)  # noqa: E731
-            return identifier, self.resources.patch(name, identifier, change)
+            return identifier, self.resources.patch(
+                name, identifier, lambda model: self._engine._apply_json_patch(model, patch))
 
         return self._request("UPDATE", name, identifier, run)
 

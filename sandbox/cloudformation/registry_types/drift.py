@@ -57,7 +57,7 @@ def _object(expected, actual, schemas, root, at):
 
 
 def _sequence(expected, actual, schemas, root, at):
-    for index, (ours, theirs) in enumerate(zip(expected, actual)):
+    for index, (ours, theirs) in enumerate(zip(expected, actual, strict=False)):
         yield from _differences(ours, theirs, schemas, root, f"{at}/{index}")
     for index in range(len(actual), len(expected)):
         yield difference(f"{at}/{index}", expected[index], None, "REMOVE")

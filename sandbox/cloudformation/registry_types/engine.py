@@ -1,7 +1,7 @@
 """Every place where this package reaches into MiniStack's CloudFormation, and why.
 
-MiniStack owns templates, change sets, ordering, events, rollback and cleanup. It calls a resource's provisioner by type;
-ours call handlers. What it lacks for registered types is hooked in ``install``, one hook per reason.
+MiniStack owns templates, change sets, ordering, events, rollback and cleanup. It calls a resource's provisioner by
+type; ours call handlers. What it lacks for registered types is hooked in ``install``, one hook per reason.
 """
 
 import asyncio

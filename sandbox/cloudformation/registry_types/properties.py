@@ -10,7 +10,8 @@ from jsonschema import Draft7Validator
 
 from .schemas import without
 
-JSON_TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array"), (dict, "object"))
+JSON_TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array"),
+              (dict, "object"))
 
 
 def json_type(value):
@@ -177,4 +178,5 @@ def tag_map(tags):
     """A tag property, a list of Key and Value or a map, as a map."""
     if isinstance(tags, dict):
         return {str(key): recast(value) for key, value in tags.items()}
-    return {str(tag["Key"]): recast(tag.get("Value", "")) for tag in tags or [] if isinstance(tag, dict) and "Key" in tag}
+    return {str(tag["Key"]): recast(tag.get("Value", "")) for tag in tags or []
+            if isinstance(tag, dict) and "Key" in tag}

@@ -1,6 +1,6 @@
 """Resources of registered types: what CloudFormation does around each handler operation."""
 
-import json
+import copy
 from dataclasses import dataclass, field
 
 from .drift import compare
@@ -168,7 +168,7 @@ class Resources:
         kind = self.types[name]
         current = self.read(name, identifier)
         own = without(current, kind.read_only)
-        properties = self._checked(kind, None, change(json.loads(json.dumps(own))))
+        properties = self._checked(kind, None, change(copy.deepcopy(own)))
         if changed(own, properties, kind.create_only):
             raise HandlerFailure("createOnlyProperties cannot be updated", "NotUpdatable", "")
         self.handler.run(self._request("UPDATE", kind, Scope(), kind.keep(properties, current, kind.primary_identifier),

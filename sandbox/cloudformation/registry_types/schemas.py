@@ -1,5 +1,6 @@
 """Resource type schemas, and the JSON pointers that they classify properties with."""
 
+import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,13 +100,13 @@ class ResourceType:
         """The model that carries the primary identifier alone: all that READ may rely on."""
         model = {}
         last = len(self.primary_identifier) - 1
-        for path, value in zip(self.primary_identifier, identifier.split("|", last)):
+        for path, value in zip(self.primary_identifier, identifier.split("|", last), strict=False):
             assign(model, path, value)
         return model
 
     def keep(self, model, source, paths):
         """A copy of ``model`` with the values of ``source`` at those ``paths`` that ``model`` leaves out."""
-        merged = json.loads(json.dumps(model))
+        merged = copy.deepcopy(model)
         for path in paths:
             value = lookup(source, path)
             if value is not None and lookup(merged, path) is None:

@@ -18,7 +18,7 @@ class Configurations:
     """The type configuration of every registered type: one for all at the start, or what SetTypeConfiguration set."""
 
     def __init__(self, types, initial=None):
-        self._initial = {name: initial for name in types} if initial is not None else {}
+        self._initial = dict.fromkeys(types, initial) if initial is not None else {}
         self._set = {}
 
     def get(self, name):

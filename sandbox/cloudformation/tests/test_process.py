@@ -19,7 +19,8 @@ from registry_types.schemas import SchemaError, load
 
 def listening(pid):
     """The addresses a process listens on."""
-    inodes = {os.readlink(fd)[8:-1] for fd in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(fd).startswith("socket:")}
+    links = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {link[len("socket:["):-1] for link in links if link.startswith("socket:")}
     found = []
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

@@ -212,7 +212,8 @@ def test_later_resource_that_fails_rolls_ours_back(cloud, toy, stack):
 
 def test_failing_delete_keeps_the_resource_and_can_be_repeated(cloud, toy, stack):
     cloud.deploy(stack, library())
-    toy.failing("DELETE", "AccessDenied", "holds blobs", when=lambda event: "Toy::Cloud::Shelf" == event["resourceType"])
+    toy.failing("DELETE", "AccessDenied", "holds blobs",
+                when=lambda event: event["resourceType"] == "Toy::Cloud::Shelf")
     assert cloud.delete(stack) == "DELETE_FAILED"
     assert "holds blobs" in cloud.reason(stack, "Shelf", "DELETE_FAILED")
     assert list(cloud.resources(stack)) == ["Shelf"]
