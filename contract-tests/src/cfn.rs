@@ -95,7 +95,8 @@ impl Cfn {
             .into_iter()
             .chain(["--typeconfig", &type_configuration, "--enforce-timeout", "30"])
             .chain(["--", "-q", "-rs", "-o", "log_cli=false", "-p", "no:cacheprovider", "-W", "ignore"]);
-        let said = self.run(folder, &arguments.collect::<Vec<_>>(), &[])?;
+        let said =
+            self.run(folder, &arguments.collect::<Vec<_>>(), &[]).map_err(|error| with_answers(error, folder))?;
         Ok(Tested { summaries: summaries(&said), skipped: skip_reasons(&said), said })
     }
 
@@ -179,6 +180,17 @@ fn install_plugin(venv: &Path) -> Result<(), Error> {
 
 fn unexpected(command: &str, folder: &Path, outcome: &str, said: String) -> Error {
     Error::Program { command: format!("{command} in {}", folder.display()), outcome: outcome.to_owned(), said }
+}
+
+/// Adds what the handlers refused, which pytest does not show.
+fn with_answers(error: Error, folder: &Path) -> Error {
+    let Error::Program { command, outcome, mut said } = error else { return error };
+    let log = fs::read(folder.join("rpdk.log")).unwrap_or_default();
+    for answer in String::from_utf8_lossy(&log).lines().filter(|line| line.starts_with("{'status': 'FAILED'")) {
+        said.push_str(answer);
+        said.push('\n');
+    }
+    Error::Program { command, outcome, said }
 }
 
 /// The last line of each of pytest's runs. (Its XML report would show the last run only.)

@@ -32,8 +32,8 @@ pub struct Finding {
 
 /// A rule that cannot hold for a type.
 pub struct Exemption {
-    /// The type.
-    pub type_name: &'static str,
+    /// The type; none for every type.
+    pub type_name: Option<&'static str>,
     /// The rule, such as `TAG015`.
     pub rule: &'static str,
     /// Why it cannot hold.
@@ -59,8 +59,12 @@ pub fn findings() -> Result<Vec<Finding>, Error> {
     let schema = |name: &String| tools::root().join("schema").join(format!("{}.json", stage::hyphenated(name)));
     let schemas: Vec<PathBuf> = types.iter().map(schema).collect();
     let venv = tools::python_venv("guard-rail", &tools::root().join("contract-tests/requirements/guard-rail.txt"))?;
+    let folder = tools::target_dir().join("stage");
+    std::fs::create_dir_all(&folder).map_err(Error::io(format!("creating {}", folder.display())))?;
     let done = process::output(
         process::guarded(venv.join("bin/python"))
+            // It leaves a log where it runs.
+            .current_dir(folder)
             .args(["-c", SCRIPT])
             .args(schemas.iter().map(|schema| format!("file://{}", schema.display()))),
     )
@@ -94,7 +98,7 @@ pub fn findings() -> Result<Vec<Finding>, Error> {
 /// Findings that no exemption covers, and exemptions that cover nothing, as lines.
 pub fn objections(findings: &[Finding], exemptions: &[Exemption]) -> Vec<String> {
     let covers = |exemption: &Exemption, finding: &Finding| {
-        exemption.type_name == finding.type_name && exemption.rule == finding.rule
+        exemption.type_name.is_none_or(|name| name == finding.type_name) && exemption.rule == finding.rule
     };
     let found = findings
         .iter()
@@ -103,7 +107,7 @@ pub fn objections(findings: &[Finding], exemptions: &[Exemption]) -> Vec<String>
     let stale = exemptions
         .iter()
         .filter(|exemption| !findings.iter().any(|finding| covers(exemption, finding)))
-        .map(|e| format!("{}: the exemption from {} is needed no more", e.type_name, e.rule));
+        .map(|e| format!("{}: the exemption from {} is needed no more", e.type_name.unwrap_or("every type"), e.rule));
     found.chain(stale).collect()
 }
 
@@ -119,15 +123,16 @@ mod tests {
             message: "must be".into(),
             path: "/x".into(),
         };
-        let exemption = |rule| Exemption { type_name: "A::B::C", rule, reason: "because" };
+        let exemption = |type_name, rule| Exemption { type_name, rule, reason: "because" };
         let findings = [finding("A::B::C", "R1"), finding("A::B::D", "R1"), finding("A::B::C", "R2")];
         assert_eq!(
-            objections(&findings, &[exemption("R1"), exemption("R3")]),
+            objections(&findings, &[exemption(Some("A::B::C"), "R1"), exemption(None, "R3")]),
             [
                 "A::B::D: R1 at /x: must be",
                 "A::B::C: R2 at /x: must be",
-                "A::B::C: the exemption from R3 is needed no more"
+                "every type: the exemption from R3 is needed no more"
             ]
         );
+        assert_eq!(objections(&findings, &[exemption(None, "R1"), exemption(None, "R2")]), Vec::<String>::new());
     }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sandbox::tools::{root, target_dir};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::Error;
 
@@ -20,7 +20,16 @@ pub type Values = BTreeMap<String, String>;
 pub fn types() -> Result<Vec<String>, Error> {
     let mut files = files(&root().join("schema"))?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-    files.iter().map(|file| type_name(file)).collect()
+    let name = |file: &PathBuf| match parse(file)?["typeName"].as_str() {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(Error::file(file, "no typeName")),
+    };
+    files.iter().map(name).collect()
+}
+
+/// A type's committed schema.
+pub fn schema(type_name: &str) -> Result<Value, Error> {
+    parse(&root().join("schema").join(format!("{}.json", hyphenated(type_name))))
 }
 
 /// `azure-storage-blobcontainer` for `Azure::Storage::BlobContainer`: what the CLI calls a type's files.
@@ -66,22 +75,17 @@ pub fn input_sets(folder: &Path) -> Result<usize, Error> {
 
 /// The repository's configuration with the type's name in it.
 fn config(file: &Path, type_name: &str) -> Result<String, Error> {
-    let mut config: Map<String, Value> =
-        serde_json::from_str(&read(file)?).map_err(|error| Error::file(file, error))?;
-    config.insert("typeName".into(), type_name.into());
-    Ok(format!("{:#}\n", Value::Object(config)))
+    let mut config = parse(file)?;
+    config["typeName"] = type_name.into();
+    Ok(format!("{config:#}\n"))
 }
 
 fn fill(text: &str, values: &Values) -> String {
     values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }
 
-fn type_name(schema: &Path) -> Result<String, Error> {
-    let document: Value = serde_json::from_str(&read(schema)?).map_err(|error| Error::file(schema, error))?;
-    match document["typeName"].as_str() {
-        Some(name) => Ok(name.to_owned()),
-        None => Err(Error::file(schema, "no typeName")),
-    }
+fn parse(file: &Path) -> Result<Value, Error> {
+    serde_json::from_str(&read(file)?).map_err(|error| Error::file(file, error))
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
