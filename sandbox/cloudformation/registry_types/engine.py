@@ -28,7 +28,8 @@ NEEDED = {
     f"{PACKAGE}.stacks": {
         "_replacing_change": "resource_type old_props new_props",
         "_with_stack_tags": "resource_type props stack_tags stack_name stack_id logical_id",
-        "_runs_on_worker_thread": "resource_type", "_sends_back_failed_update": "resource_type",
+        "_UNTAGGED_TYPES": None, "_runs_on_worker_thread": "resource_type",
+        "_sends_back_failed_update": "resource_type",
         "_roll_back_operation": "stack_name stack_id stack operation reason_override",
         "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status"},
     f"{PACKAGE}.handlers": {"_roll_back_operation": "stack_name stack_id stack operation reason_override"},
@@ -167,6 +168,9 @@ def install(resources):
             path[0] for path in kind.conditional_create_only + kind.create_only
             if len(path) > 1 or (path in kind.conditional_create_only))
         module("changesets")._IMPORT_LOOKUPS[name] = (kind.identifier_names, _import_problem(resources, name))
+
+    # A change of stack tags is no change of a type that has none.
+    stacks._UNTAGGED_TYPES += tuple(name for name, kind in types.items() if kind.tag_property is None)
 
     # Create-only properties may lie inside others, and "5" is 5: compare by pointer, not by top-level name.
     @hook("_replacing_change", provisioners, stacks)
