@@ -63,7 +63,8 @@ impl Error {
         if json.is_null()
             && let Some(storage) = StorageError::parse(body)
         {
-            error = Self::classified(Some(status), Some(storage.code.into()), &storage.message);
+            let message = format!("{}\n{}", storage.message, storage.reason);
+            error = Self::classified(Some(status), Some(storage.code.into()), &message);
         }
         if error.code.is_none()
             && let Some(code) = header("x-ms-error-code")
@@ -243,6 +244,8 @@ struct StorageError {
     code: String,
     #[serde(rename = "Message", default)]
     message: String,
+    #[serde(rename = "Reason", default)]
+    reason: String,
 }
 
 impl StorageError {
@@ -286,10 +289,10 @@ mod tests {
     fn storage_xml_and_header_code() {
         let error = answer(
             409,
-            "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>ContainerBeingDeleted</Code><Message>Try later.\nRequestId:7f\nTime:2024-06-19T11:07:42Z</Message></Error>",
+            "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>ContainerBeingDeleted</Code><Message>Try later.\nRequestId:7f\nTime:2024-06-19T11:07:42Z</Message><Reason>It is going.</Reason></Error>",
         );
         assert_eq!(error.kind, ErrorKind::Busy);
-        assert_eq!(error.message, "Try later.");
+        assert_eq!(error.message, "Try later. It is going.");
         assert_eq!(error.request_id.as_deref(), Some("7f"));
 
         let mut headers = Headers::new();
