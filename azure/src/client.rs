@@ -141,3 +141,57 @@ fn fingerprint(configuration: &Configuration) -> Fingerprint {
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn configuration(changes: &[(&str, Value)]) -> Configuration {
+        let mut value = json!({
+            "TenantId": "tenant",
+            "ClientId": "client",
+            "ClientSecret": "hunter2",
+            "SubscriptionId": "01234567-89ab-cdef-0123-456789abcdef",
+        });
+        for (name, change) in changes {
+            value[*name] = change.clone();
+        }
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn every_value_tells_clients_apart() {
+        let same = fingerprint(&configuration(&[]));
+        assert_eq!(same, fingerprint(&configuration(&[("Cloud", json!("AzureCloud"))])), "the default spelt out");
+        let others = [
+            vec![("TenantId", json!("other"))],
+            vec![("ClientId", json!("other"))],
+            vec![("ClientSecret", json!("other"))],
+            vec![("SubscriptionId", json!("other"))],
+            vec![("Cloud", json!("AzureChinaCloud"))],
+            vec![("Endpoints", json!({"ResourceManager": "https://a.example"}))],
+            vec![("Endpoints", json!({"Authority": "https://a.example"}))],
+            vec![("Endpoints", json!({"CertificateAuthority": "https://a.example"}))],
+            vec![("TenantId", json!("tenantc")), ("ClientId", json!("lient"))],
+        ];
+        let mut known = vec![same];
+        for changes in others {
+            let other = fingerprint(&configuration(&changes));
+            assert!(!known.contains(&other), "{changes:?}");
+            known.push(other);
+        }
+    }
+
+    #[test]
+    fn the_pool_is_bounded_and_reuses() {
+        let first = Azure::open(&configuration(&[])).unwrap();
+        for secret in 0..POOL + 2 {
+            Azure::open(&configuration(&[("ClientSecret", json!(format!("secret {secret}")))])).unwrap();
+            let again = Azure::open(&configuration(&[])).unwrap();
+            assert!(Arc::ptr_eq(&first.inner, &again.inner), "the one in use is kept");
+        }
+        assert_eq!(CLIENTS.lock().unwrap().len(), POOL);
+    }
+}
