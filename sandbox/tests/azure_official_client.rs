@@ -1,4 +1,5 @@
 //! Microsoft's own Python clients against the emulator. Where they disagree with it, it is wrong.
+#![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
 use std::path::Path;
 use std::process::Command;

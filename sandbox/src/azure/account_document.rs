@@ -68,11 +68,8 @@ pub(super) fn create(body: &Value, id: &Id, location: &str, blob: &str, tenant: 
             "defaultAction": "Allow",
         },
         "supportsHttpsTrafficOnly": true,
-        "encryption": {"keySource": "Microsoft.Storage"},
+        "encryption": encryption(&Value::Null, &json!({})),
     });
-    if kind != "Storage" {
-        properties["accessTier"] = if sku.starts_with("Premium") { "Premium" } else { "Hot" }.into();
-    }
     properties["provisioningState"] = "Creating".into();
     properties["creationTime"] = now.into();
     properties["primaryLocation"] = location.into();
@@ -89,6 +86,7 @@ pub(super) fn create(body: &Value, id: &Id, location: &str, blob: &str, tenant: 
     });
     if !body["extendedLocation"].is_null() {
         document["extendedLocation"] = body["extendedLocation"].clone();
+        document["properties"]["primaryExtendedLocation"] = body["extendedLocation"].clone();
     }
     check_worm(&Value::Null, &sent["immutableStorageWithVersioning"])?;
     put_in(&mut document, body, tenant);
@@ -254,18 +252,6 @@ fn spell(properties: &mut Value) {
             }
         }
     }
-    if properties["routingPreference"].is_object() {
-        for (member, default) in [
-            ("routingChoice", json!("MicrosoftRouting")),
-            ("publishMicrosoftEndpoints", json!(false)),
-            ("publishInternetEndpoints", json!(false)),
-        ] {
-            let member = &mut properties["routingPreference"][member];
-            if member.is_null() {
-                *member = default;
-            }
-        }
-    }
 }
 
 /// An encryption object as Azure keeps it: blob and file always, times as they were, a customer's key with its version.
@@ -288,6 +274,10 @@ fn encryption(before: &Value, sent: &Value) -> Value {
         };
         let kind = service["keyType"].as_str().unwrap_or("Account").to_owned();
         *service = json!({"keyType": kind, "enabled": true, "lastEnabledTime": since});
+    }
+    // Queues and tables are shown only where they share the account's key.
+    if let Some(services) = services.as_object_mut() {
+        services.retain(|name, service| matches!(name.as_str(), "blob" | "file") || service["keyType"] == "Account");
     }
     after["services"] = services;
     let source = sent["keySource"].as_str().unwrap_or("Microsoft.Storage");
@@ -348,6 +338,9 @@ fn derive(document: &mut Value, blob: &str) {
     let name = document["name"].as_str().unwrap_or_default().to_owned();
     let tier = sku.split('_').next().unwrap_or_default();
     document["sku"]["tier"] = tier.into();
+    if kind != "Storage" && document["properties"]["accessTier"].is_null() {
+        document["properties"]["accessTier"] = if tier == "Premium" { "Premium" } else { "Hot" }.into();
+    }
     let services: &[&str] = match (kind.as_str(), tier) {
         ("StorageV2", "Premium") => &["web", "blob"],
         ("StorageV2", _) => &["dfs", "web", "blob", "queue", "table", "file"],
@@ -356,7 +349,7 @@ fn derive(document: &mut Value, blob: &str) {
         ("FileStorage", _) => &["file"],
         _ => &["blob", "queue", "table", "file"],
     };
-    let endpoints = |suffix: &str| {
+    let endpoints_of = |suffix: &str| {
         let mut endpoints = json!({});
         for service in services {
             let zone = if *service == "web" { "z22.web" } else { service };
@@ -365,22 +358,23 @@ fn derive(document: &mut Value, blob: &str) {
         endpoints
     };
     let properties = &mut document["properties"];
-    let mut primary = endpoints("");
-    if services.contains(&"blob") {
-        primary["blob"] = blob.into();
-    }
     let routing = properties["routingPreference"].clone();
-    for (flag, member, suffix) in [
-        ("publishMicrosoftEndpoints", "microsoftEndpoints", "-microsoftrouting"),
-        ("publishInternetEndpoints", "internetEndpoints", "-internetrouting"),
-    ] {
-        if routing[flag] == true {
-            primary[member] = endpoints(suffix);
+    let routed = |mut endpoints: Value, suffix: &str| {
+        for (flag, member, route, without) in [
+            ("publishMicrosoftEndpoints", "microsoftEndpoints", "-microsoftrouting", [].as_slice()),
             // Queues and tables are not routed over the internet.
-            if member == "internetEndpoints" {
-                remove(&mut primary[member], &["queue", "table"]);
+            ("publishInternetEndpoints", "internetEndpoints", "-internetrouting", &["queue", "table"]),
+        ] {
+            if routing[flag] == true {
+                endpoints[member] = endpoints_of(&format!("{suffix}{route}"));
+                remove(&mut endpoints[member], without);
             }
         }
+        endpoints
+    };
+    let mut primary = routed(endpoints_of(""), "");
+    if services.contains(&"blob") {
+        primary["blob"] = blob.into();
     }
     properties["primaryEndpoints"] = primary;
 
@@ -392,8 +386,14 @@ fn derive(document: &mut Value, blob: &str) {
         properties["secondaryLocation"] = paired.into();
         properties["statusOfSecondary"] = "available".into();
         if replication.starts_with("RA") {
-            let mut secondary = endpoints("-secondary");
+            // There is no second endpoint for files.
+            let mut secondary = routed(endpoints_of("-secondary"), "-secondary");
             remove(&mut secondary, &["file"]);
+            for member in ["microsoftEndpoints", "internetEndpoints"] {
+                if secondary[member].is_object() {
+                    remove(&mut secondary[member], &["file"]);
+                }
+            }
             properties["secondaryEndpoints"] = secondary;
         }
     }

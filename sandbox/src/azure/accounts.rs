@@ -84,7 +84,7 @@ impl ResourceType for StorageAccount {
 
     fn patch(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
         let body = call.body()?;
-        if call.state.get(id).is_none() {
+        if call.state.any(id).is_none() {
             return Err(self.absent(id));
         }
         refuse_unprovisioned(call, id)?;
@@ -171,8 +171,8 @@ pub(super) fn busy() -> Answer {
 
 /// 409 if the account exists and is not ready.
 pub(super) fn refuse_unprovisioned(call: &Call<'_>, account: &Id) -> Result<(), Answer> {
-    match call.state.get(account) {
-        Some(document) if document["properties"]["provisioningState"] != "Succeeded" => Err(Answer::error(
+    match call.state.any(account) {
+        Some(found) if found.document["properties"]["provisioningState"] != "Succeeded" => Err(Answer::error(
             409,
             "StorageAccountIsNotProvisioned",
             "The storage account provisioning state must be 'Succeeded' before executing the operation.",

@@ -31,7 +31,7 @@ pub(super) trait ResourceType: Sync {
         Err(unsupported(call, id))
     }
 
-    /// POST of `action` on a resource that exists.
+    /// POST of `action` on a resource that exists, though a GET may not find it yet.
     fn act(&self, call: &mut Call<'_>, id: &Id, action: &str) -> Outcome {
         let _ = call;
         Err(no_such_action(id, action))
@@ -181,7 +181,7 @@ fn on_tail(call: &mut Call<'_>, method: &str, segments: &[&str]) -> Outcome {
             let id = parse(&base.join("/")).ok_or_else(bad_path)?;
             let kind = find_type(&id.type_name())?;
             let id = find_parents(call, &id)?;
-            if call.state.get(&id).is_none() {
+            if call.state.any(&id).is_none() {
                 return Err(kind.absent(&id));
             }
             kind.act(call, &id, &tail.to_lowercase())

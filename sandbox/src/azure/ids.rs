@@ -28,7 +28,7 @@ impl Id {
         let id = Id(segments);
         match id.provider() {
             None => matches!(id.0.len(), 2 | 4).then_some(id),
-            Some(at) if at + 3 < id.0.len() && (id.0.len() - at) % 2 == 0 => Some(id.canonical(at, types)),
+            Some(at) if at + 3 < id.0.len() && (id.0.len() - at).is_multiple_of(2) => Some(id.canonical(at, types)),
             Some(_) => None,
         }
     }

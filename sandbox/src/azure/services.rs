@@ -124,12 +124,34 @@ fn put(call: &mut Call<'_>, id: &Id, kind: &str, defaults: &Value) -> Outcome {
     if body["properties"].is_null() {
         return Ok(Answer::json(200, &json!({"name": id.name()})));
     }
-    // A policy that is switched off is kept as its flag alone.
+    // Each setting that is sent replaces the whole setting.
     let mut properties = defaults.clone();
-    merge(&mut properties, &body["properties"]);
+    for (name, value) in body["properties"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        properties[name] = value.clone();
+    }
+    complete(&mut properties);
     let document = json!({"id": id.to_string(), "name": id.name(), "type": kind, "properties": properties});
     call.state.put(id, document.clone());
     Ok(Answer::json(200, &document))
+}
+
+/// Adds what Azure adds to settings that are on, and takes away one that is off.
+fn complete(properties: &mut Value) {
+    let tracking = &mut properties["lastAccessTimeTrackingPolicy"];
+    if tracking["enable"] == true {
+        merge(
+            tracking,
+            &json!({"name": "AccessTimeTracking", "trackingGranularityInDays": 1, "blobType": ["blockBlob"]}),
+        );
+    } else {
+        *tracking = Value::Null;
+    }
+    if properties["restorePolicy"]["enabled"] == true {
+        properties["restorePolicy"]["minRestoreTime"] = timestamp().into();
+    }
+    if let Some(properties) = properties.as_object_mut() {
+        properties.retain(|_, value| !value.is_null());
+    }
 }
 
 /// What is the same for shares, queues and tables.
@@ -193,7 +215,6 @@ impl ResourceType for Share {
             "accessTierChangeTime": now,
             "lastModifiedTime": now,
             "shareQuota": sent["shareQuota"].as_u64().unwrap_or(102_400),
-            "enabledProtocols": "SMB",
         });
         let sent = if sent.is_null() { json!({}) } else { sent };
         let answer = SHARE.put(call, id, sent, more)?;
@@ -208,10 +229,13 @@ impl ResourceType for Share {
         SHARE.delete(call, id)
     }
 
+    /// A list shows other members than a GET.
     fn item(&self, document: &Value) -> Value {
         let mut item = document.clone();
         if let Some(properties) = item["properties"].as_object_mut() {
-            properties.retain(|name, _| name != "signedIdentifiers" && name != "accessTierChangeTime");
+            properties
+                .retain(|name, _| !matches!(name.as_str(), "signedIdentifiers" | "accessTierChangeTime" | "metadata"));
+            properties.insert("enabledProtocols".into(), "SMB".into());
         }
         item
     }
