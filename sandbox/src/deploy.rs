@@ -276,7 +276,7 @@ impl Stacks {
         Ok(())
     }
 
-    /// Shows the events that are not in `seen` until the operation has ended.
+    /// Shows the events that are not in `seen` until one of them says that the operation has ended.
     async fn follow(
         &self,
         stack: &str,
@@ -286,22 +286,23 @@ impl Stacks {
     ) -> Result<(), Error> {
         let mut failures = Vec::new();
         loop {
-            // The status first: whatever happened before it was read is then among the events.
-            let found = self.find(id).await?;
             for event in self.events(id).await? {
-                if seen.insert(event.event_id().unwrap_or_default().to_owned()) {
-                    watch.event(&event);
-                    failures.extend(failure(&event));
+                if !seen.insert(event.event_id().unwrap_or_default().to_owned()) {
+                    continue;
+                }
+                watch.event(&event);
+                failures.extend(failure(&event));
+                // Not from DescribeStacks, which may still have the status from before the operation.
+                let own = event.physical_resource_id() == Some(id);
+                match event.resource_status().map_or("", |status| status.as_str()) {
+                    status if !own || status.ends_with("_IN_PROGRESS") => {}
+                    "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE" => return Ok(()),
+                    status => {
+                        return Err(Error::Failed { stack: stack.to_owned(), status: status.to_owned(), failures });
+                    }
                 }
             }
-            let status = found.as_ref().and_then(|stack| stack.stack_status()).map_or("", |status| status.as_str());
-            match status {
-                "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE" | "" => return Ok(()),
-                status if status.ends_with("_IN_PROGRESS") => tokio::time::sleep(POLL).await,
-                status => {
-                    return Err(Error::Failed { stack: stack.to_owned(), status: status.to_owned(), failures });
-                }
-            }
+            tokio::time::sleep(POLL).await;
         }
     }
 }

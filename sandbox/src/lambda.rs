@@ -186,6 +186,10 @@ impl Lambda {
 /// Returns the path of the executable.
 pub fn bootstrap() -> io::Result<PathBuf> {
     let (profile, flag) = if cfg!(debug_assertions) { ("debug", None) } else { ("release", Some("--release")) };
+    let path = tools::target_dir().join(profile).join("bootstrap");
+    if !path.exists() {
+        eprintln!("building the handlers (first run)");
+    }
     let mut build = process::guarded(option_env!("CARGO").unwrap_or("cargo"));
     build
         .args(["build", "--quiet", "--package", "handlers", "--bin", "bootstrap"])
@@ -196,7 +200,7 @@ pub fn bootstrap() -> io::Result<PathBuf> {
         let said = String::from_utf8_lossy(&build.stderr).into_owned();
         return Err(io::Error::other(format!("cargo build ended with {}:\n{said}", build.status)));
     }
-    Ok(tools::target_dir().join(profile).join("bootstrap"))
+    Ok(path)
 }
 
 async fn invoke(
