@@ -1,5 +1,6 @@
 //! `cargo xtask`: the chores of the project.
 
+mod cfn;
 mod generate;
 
 use clap::{Parser, Subcommand};
@@ -16,11 +17,16 @@ struct Arguments {
 enum Chore {
     /// Write what is generated from the Rust types: schema/
     Generate,
+    /// Run the CloudFormation CLI over the types
+    #[command(subcommand)]
+    Cfn(cfn::Command),
 }
 
-fn main() -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Generate => generate::write().map_err(|error| error.to_string()),
+        Chore::Cfn(command) => cfn::run(command).await.map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
