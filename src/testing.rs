@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::{future::Future, time::Duration};
 
 /// More invocations than any operation of a test should take.
-const MOST_INVOCATIONS: usize = 200;
+const MOST_INVOCATIONS: usize = 2_000;
 
 /// A resource type under test.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Harness {
         }
     }
 
-    /// Repeats invocations until the operation ends, without sleeping between them.
+    /// Repeats invocations until the operation ends, with a millisecond in place of each delay.
     ///
     /// # Errors
     /// What the handler failed with.
@@ -157,6 +157,7 @@ impl Harness {
         mut event: Value,
         mut invoke: impl FnMut(Value) -> F,
     ) -> Result<ProgressEvent, Failure> {
+        let mut last = None;
         for _ in 0..MOST_INVOCATIONS {
             let answer = invoke(event.clone()).await;
             match answer.status {
@@ -166,12 +167,14 @@ impl Harness {
                     return Err(Failure { code: code.expect("checked"), message: message.expect("checked") });
                 }
                 OperationStatus::InProgress => {
-                    event["callbackContext"] = answer.callback_context.expect("checked");
-                    event["requestData"]["resourceProperties"] = answer.resource_model.expect("checked");
+                    event["callbackContext"] = answer.callback_context.clone().expect("checked");
+                    event["requestData"]["resourceProperties"] = answer.resource_model.clone().expect("checked");
+                    last = Some(answer);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }
         }
-        panic!("the operation did not end within {MOST_INVOCATIONS} invocations");
+        panic!("the operation did not end within {MOST_INVOCATIONS} invocations; the last answered {last:?}");
     }
 
     /// The primary identifier's members of a model.

@@ -33,10 +33,10 @@ pub struct BlobContainer {
     /// account must allow it (AllowBlobPublicAccess).
     #[schemars(extend("enum" = ["None", "Blob", "Container"]))]
     pub public_access: Option<String>,
-    /// Names and values stored with the container. Names differ by more than case.
-    #[schemars(extend("x-cfn-keys" = "^[A-Za-z_][A-Za-z0-9_]*$"))]
+    /// Names and values stored with the container. A name is an identifier in lower case: as a header it loses its case.
+    #[schemars(extend("x-cfn-keys" = "^[a-z_][a-z0-9_]*$"))]
     pub metadata: Option<BTreeMap<String, String>>,
-    /// The encryption scope that encrypts blobs by default.
+    /// The encryption scope that encrypts blobs by default; `$account-encryption-key` is the account's own key.
     #[schemars(transform = create_only, length(min = 3, max = 63))]
     pub default_encryption_scope: Option<String>,
     /// Whether a blob may not name another encryption scope than the default.
@@ -77,9 +77,6 @@ impl ArmResource for BlobContainer {
 
 type Cx = Context<AzureProvider>;
 
-/// What Azure calls the scope of a container that was never given one.
-const ACCOUNT_ENCRYPTION_KEY: &str = "$account-encryption-key";
-
 impl BlobContainer {
     fn to_azure(&self) -> Value {
         let mut body = json!({"properties": camel(json!({
@@ -103,9 +100,6 @@ impl BlobContainer {
         members.insert("ContainerName".into(), id.name().into());
         // Names of metadata are the user's: no change of case.
         members.insert("Metadata".into(), properties.get("metadata").cloned().unwrap_or_else(|| json!({})));
-        if properties["defaultEncryptionScope"] == ACCOUNT_ENCRYPTION_KEY {
-            members.remove("DefaultEncryptionScope");
-        }
         if properties["legalHold"]["tags"].as_array().is_none_or(Vec::is_empty) {
             members.remove("LegalHold");
         } else {
