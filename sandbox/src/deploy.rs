@@ -218,23 +218,33 @@ impl Stacks {
     ) -> Result<Option<(String, String, usize)>, Error> {
         let stack = &deployment.stack;
         let what = format!("creating a change set for stack {stack}");
-        let mut request = self
-            .client
-            .create_change_set()
-            .stack_name(stack)
-            .change_set_name(format!("cargo-sandbox-{}", uuid::Uuid::new_v4().simple()))
-            .change_set_type(kind)
-            .capabilities(Capability::CapabilityNamedIam)
-            .capabilities(Capability::CapabilityAutoExpand)
-            .set_parameters(Some(parameters(deployment, current)))
-            .set_tags(Some(tags(&deployment.tags)));
-        let uploaded = deployment.body.len() > LARGEST_BODY;
-        request = match uploaded {
-            true => request.template_url(self.upload(deployment).await?),
-            false => request.template_body(&deployment.body),
+        let (body, url) = match deployment.body.len() > LARGEST_BODY {
+            true => (None, Some(self.upload(deployment).await?)),
+            false => (Some(deployment.body.clone()), None),
         };
-        let created = request.send().await.map_err(|e| refused(&what, &e));
-        if uploaded {
+        let created = async {
+            let summary = self.client.get_template_summary();
+            let summary = summary.set_template_body(body.clone()).set_template_url(url.clone()).send().await;
+            let summary = summary.map_err(|e| refused(format!("reading the template of stack {stack}"), &e))?;
+            let declared: Vec<_> = summary.parameters().iter().filter_map(|p| p.parameter_key()).collect();
+            let parameters = parameters(deployment, &declared, current)?;
+            let request = self
+                .client
+                .create_change_set()
+                .stack_name(stack)
+                .change_set_name(format!("cargo-sandbox-{}", uuid::Uuid::new_v4().simple()))
+                .change_set_type(kind)
+                .capabilities(Capability::CapabilityNamedIam)
+                .capabilities(Capability::CapabilityAutoExpand)
+                .set_parameters(Some(parameters))
+                // None given keeps those that the stack has.
+                .set_tags((!deployment.tags.is_empty()).then(|| tags(&deployment.tags)))
+                .set_template_body(body)
+                .set_template_url(url.clone());
+            request.send().await.map_err(|e| refused(&what, &e))
+        };
+        let created = created.await;
+        if url.is_some() {
             self.remove_upload(deployment).await?;
         }
         let created = created?;
@@ -341,15 +351,25 @@ pub fn stack_name(template: &Path) -> String {
     }
 }
 
-/// What was given, and the previous value of whatever else the stack has.
-fn parameters(deployment: &Deployment, current: Option<&Stack>) -> Vec<Parameter> {
-    let given = |key: &str| deployment.parameters.iter().any(|(given, _)| given == key);
-    let kept = current.map_or(&[][..], |stack| stack.parameters()).iter().filter_map(|p| p.parameter_key());
-    let kept = kept.filter(|key| !given(key) && deployment.body.contains(*key));
-    let new = deployment.parameters.iter();
-    new.map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build())
-        .chain(kept.map(|key| Parameter::builder().parameter_key(key).use_previous_value(true).build()))
-        .collect()
+/// What was given, and the previous value of whatever else the template declares and the stack has.
+fn parameters(deployment: &Deployment, declared: &[&str], current: Option<&Stack>) -> Result<Vec<Parameter>, Error> {
+    let given = &deployment.parameters;
+    if let Some((unknown, _)) = given.iter().find(|(key, _)| !declared.contains(&key.as_str())) {
+        return Err(Error::Refused {
+            what: format!("setting the parameter {unknown} of stack {}", deployment.stack),
+            reason: match declared {
+                [] => "the template declares no parameters".to_owned(),
+                _ => format!("the template declares only {}", declared.join(", ")),
+            },
+        });
+    }
+    let has = |key: &str| current.is_some_and(|s| s.parameters().iter().any(|p| p.parameter_key() == Some(key)));
+    let kept = declared.iter().filter(|key| has(key) && !given.iter().any(|(given, _)| given == *key));
+    let given = given.iter();
+    Ok(given
+        .map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build())
+        .chain(kept.map(|key| Parameter::builder().parameter_key(*key).use_previous_value(true).build()))
+        .collect())
 }
 
 fn tags(tags: &[(String, String)]) -> Vec<Tag> {
@@ -404,19 +424,21 @@ mod tests {
 
     #[test]
     fn keeps_the_values_of_parameters_that_were_not_given() {
-        let stack = Stack::builder()
-            .parameters(Parameter::builder().parameter_key("Kept").build())
-            .parameters(Parameter::builder().parameter_key("Given").build())
-            .parameters(Parameter::builder().parameter_key("Gone").build())
-            .build();
-        let deployment = Deployment {
-            body: "Parameters: {Kept: {}, Given: {}}".into(),
-            parameters: vec![("Given".into(), "new".into())],
-            ..Deployment::default()
-        };
-        let sent = parameters(&deployment, Some(&stack));
+        let stack = ["Kept", "Given", "Gone"]
+            .iter()
+            .fold(Stack::builder(), |stack, key| stack.parameters(Parameter::builder().parameter_key(*key).build()));
+        let stack = stack.build();
+        let mut deployment = Deployment { parameters: vec![("Given".into(), "new".into())], ..Deployment::default() };
+        let declared = ["Added", "Kept", "Given"];
+        let sent = parameters(&deployment, &declared, Some(&stack)).unwrap();
         let sent: Vec<_> =
             sent.iter().map(|p| (p.parameter_key().unwrap(), p.parameter_value(), p.use_previous_value())).collect();
         assert_eq!(sent, [("Given", Some("new"), None), ("Kept", None, Some(true))]);
+
+        deployment.stack = "toy".into();
+        deployment.parameters.push(("Gone".into(), "x".into()));
+        let error = parameters(&deployment, &declared, Some(&stack)).unwrap_err().to_string();
+        let expected = "setting the parameter Gone of stack toy: the template declares only Added, Kept, Given";
+        assert_eq!(error, expected);
     }
 }

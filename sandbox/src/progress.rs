@@ -62,7 +62,7 @@ fn line(event: &StackEvent) -> String {
     let logical = event.logical_resource_id().unwrap_or_default();
     let kind = event.resource_type().unwrap_or_default();
     let reason = event.resource_status_reason().unwrap_or_default();
-    format!("{clock}  {status:<35} {logical:<20} {kind}  {reason}").trim_end().to_owned()
+    format!("{clock}  {status:<28} {logical:<20} {kind}  {reason}").trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 const TEMPLATE: &str = "
-Parameters: {Status: {Type: String, Default: Enabled}}
+Parameters: {Status: {Type: String, Default: Enabled, AllowedValues: [Enabled, Suspended]}}
 Resources:
   Bucket:
     Type: AWS::S3::Bucket
@@ -215,13 +215,14 @@ fn a_served_sandbox_takes_every_command() {
     let json = r#"{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}}"#;
     let json = place.file("toy.json", json);
     let noise = place.file("noise.yaml", "all work and no play");
+    let unknown = place.file("unknown.yaml", "Resources: {A: {Type: 'Azure::Storage::Bucket'}}");
     let broken = place.file("broken.yaml", "Resources: [");
     let table: &[(&[&str], i32, &str)] = &[
         (&["deploy", template], 0, "created stack toy\n"),
         (&["deploy", template], 0, "stack toy is as the template wants it: nothing to change\n"),
         (&["deploy", template, "--parameters", "Status=Suspended", "--tags", "a=b"], 0, "updated stack toy\n"),
-        // The parameter keeps its value.
-        (&["deploy", template, "--tags", "a=b"], 0, "nothing to change\n"),
+        // The parameter and the tag keep their values.
+        (&["deploy", template], 0, "nothing to change\n"),
         (&["deploy", json.to_str().unwrap(), "--stack-name", "json"], 0, "created stack json\n"),
         (&["deploy", big.to_str().unwrap()], 0, "created stack big\n"),
         (&["status"], 0, "stack big: CREATE_COMPLETE\n"),
@@ -233,9 +234,15 @@ fn a_served_sandbox_takes_every_command() {
             1,
             "error: reading the template /nonexistent.yaml: No such file or directory",
         ),
-        (&["deploy", noise.to_str().unwrap()], 1, "error: creating a change set for stack noise: "),
-        (&["deploy", broken.to_str().unwrap()], 1, "error: creating a change set for stack broken: "),
-        (&["deploy", template, "--parameters", "Unknown=1"], 1, "error: creating a change set for stack toy: "),
+        (&["deploy", noise.to_str().unwrap()], 1, "error: reading the template of stack noise: "),
+        (&["deploy", broken.to_str().unwrap()], 1, "error: reading the template of stack broken: "),
+        (
+            &["deploy", template, "--parameters", "Unknown=1"],
+            1,
+            "error: setting the parameter Unknown of stack toy: the template declares only Status\n",
+        ),
+        (&["deploy", template, "--parameters", "Status=Off"], 1, "error: "),
+        (&["deploy", unknown.to_str().unwrap()], 1, "Azure::Storage::Bucket"),
         (&["deploy", template, "--parameters", "Status"], 2, "expected KEY=VALUE"),
         (&["deploy"], 2, "<TEMPLATE>"),
         (&["explode"], 2, "unrecognized subcommand"),
