@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
 use super::account_document as document;
+use super::account_refusals as refusals;
 use super::arm::{Call, ResourceType};
 use super::http::{Answer, Outcome};
 use super::ids::Id;
@@ -45,7 +46,7 @@ impl ResourceType for StorageAccount {
             );
             Answer::gateway(400, "LocationNotAvailableForResourceType", message)
         })?;
-        document::check(&body, true)?;
+        refusals::check(&body, true)?;
 
         if let Some(existing) = call.state.any(id) {
             let (existing, hidden) = (existing.document.clone(), existing.hidden);
@@ -71,8 +72,9 @@ impl ResourceType for StorageAccount {
             let message = format!("The account {name} is already in another resource group in this subscription.");
             return Err(Answer::error(409, "StorageAccountInAnotherResourceGroup", message));
         }
+        refusals::check_creation(&body)?;
         let blob = blob_endpoint(call, name);
-        let created = document::create(&body, id, location, &blob, &call.options.tenant_id)?;
+        let created = document::create(&body, id, location, &blob, &call.options.tenant_id);
         let later = vec![
             (call.after(1), Later::Appear),
             (call.after(2), Later::Become("ResolvingDns")),
@@ -88,7 +90,7 @@ impl ResourceType for StorageAccount {
             return Err(self.absent(id));
         }
         refuse_unprovisioned(call, id)?;
-        document::check(&body, false)?;
+        refusals::check(&body, false)?;
         update(call, id, &body)
     }
 
@@ -197,7 +199,8 @@ fn update(call: &mut Call<'_>, id: &Id, body: &Value) -> Outcome {
     let Some(before) = call.state.get(id) else {
         return Err(super::arm::not_found(id));
     };
-    let after = document::update(before, body, &call.options.tenant_id)?;
+    refusals::check_change(before, body)?;
+    let after = document::update(before, body, &call.options.tenant_id);
     call.state.put(id, after.clone());
     Ok(Answer::json(200, &after))
 }

@@ -14,6 +14,7 @@
 //! interactions to `tests/azure_recordings.rs`.
 
 mod account_document;
+mod account_refusals;
 mod accounts;
 mod arm;
 mod authority;
