@@ -192,7 +192,7 @@ pub fn bootstrap() -> io::Result<PathBuf> {
     }
     let mut build = process::guarded(option_env!("CARGO").unwrap_or("cargo"));
     build
-        .args(["build", "--quiet", "--package", "handlers", "--bin", "bootstrap"])
+        .args(["build", "--quiet", "--bin", "bootstrap"])
         .args(flag)
         .current_dir(tools::root());
     let build = process::output(&mut build)?;
