@@ -32,8 +32,7 @@ pub(super) trait ResourceType: Sync {
     }
 
     /// POST of `action` on a resource that exists, though a GET may not find it yet.
-    fn act(&self, call: &mut Call<'_>, id: &Id, action: &str) -> Outcome {
-        let _ = call;
+    fn act(&self, _: &mut Call<'_>, id: &Id, action: &str) -> Outcome {
         Err(no_such_action(id, action))
     }
 
