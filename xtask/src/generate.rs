@@ -8,7 +8,7 @@ fn schemas() -> PathBuf {
 }
 
 /// The generated files and their contents.
-pub fn files() -> Vec<(PathBuf, String)> {
+pub(crate) fn files() -> Vec<(PathBuf, String)> {
     let schemas = schemas();
     REGISTRY
         .iter()
@@ -24,7 +24,7 @@ pub fn files() -> Vec<(PathBuf, String)> {
 ///
 /// # Errors
 /// Those of the file system.
-pub fn write() -> io::Result<()> {
+pub(crate) fn write() -> io::Result<()> {
     let files = files();
     for stale in stale(&files)? {
         fs::remove_file(&stale)?;

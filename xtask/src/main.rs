@@ -2,6 +2,7 @@
 
 mod cfn;
 mod generate;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ struct Arguments {
 enum Chore {
     /// Write what is generated from the Rust types: schema/
     Generate,
+    /// Run everything that must hold: format, lints, tests
+    Test,
     /// Run the CloudFormation CLI over the types
     #[command(subcommand)]
     Cfn(cfn::Command),
@@ -26,6 +29,7 @@ enum Chore {
 async fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Generate => generate::write().map_err(|error| error.to_string()),
+        Chore::Test => test::run(),
         Chore::Cfn(command) => cfn::run(command).await.map_err(|error| error.to_string()),
     };
     match done {
