@@ -1,26 +1,27 @@
-//! Writes what is generated from the Rust types: `schema/`.
+//! Writes what is generated from the Rust types: `schema/` and `docs/azure-*.md`.
 
+use crate::docs;
 use handlers::REGISTRY;
-use std::{fs, io, path::{Path, PathBuf}};
-
-fn schemas() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema")
-}
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// The generated files and their contents.
-pub(crate) fn files() -> Vec<(PathBuf, String)> {
-    let schemas = schemas();
-    REGISTRY
-        .iter()
-        .map(|entry| {
-            let name = entry.type_name.replace("::", "-").to_lowercase() + ".json";
-            let text = serde_json::to_string_pretty(&(entry.schema)().json).expect("a schema is JSON");
-            (schemas.join(name), text + "\n")
-        })
-        .collect()
+fn files() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for entry in REGISTRY {
+        let name = entry.type_name.replace("::", "-").to_lowercase();
+        let schema = &(entry.schema)().json;
+        let text = serde_json::to_string_pretty(schema).expect("a schema is JSON");
+        files.push((root.join("schema").join(format!("{name}.json")), text + "\n"));
+        files.push((root.join("docs").join(format!("{name}.md")), docs::page(schema)));
+    }
+    files
 }
 
-/// Writes the files that differ, removes schemas of types that are gone, and says which.
+/// Writes the files that differ, removes those of types that are gone, and says which.
 ///
 /// # Errors
 /// Those of the file system.
@@ -40,10 +41,20 @@ pub(crate) fn write() -> io::Result<()> {
     Ok(())
 }
 
+/// Files that look generated and are not: those of types that are gone.
 fn stale(files: &[(PathBuf, String)]) -> io::Result<Vec<PathBuf>> {
-    let Ok(entries) = fs::read_dir(schemas()) else { return Ok(Vec::new()) };
-    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-    Ok(paths.into_iter().filter(|path| !files.iter().any(|(file, _)| file == path)).collect())
+    let mut stale = Vec::new();
+    let folders: Vec<&Path> = files.iter().filter_map(|(path, _)| path.parent()).take(2).collect();
+    for folder in folders.into_iter().filter(|folder| folder.exists()) {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let generated = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("azure-"));
+            if generated && !files.iter().any(|(file, _)| *file == path) {
+                stale.push(path);
+            }
+        }
+    }
+    Ok(stale)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `cargo xtask`: the chores of the project.
 
+mod bench;
 mod cfn;
+mod docs;
 mod generate;
 mod test;
 
@@ -16,13 +18,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Write what is generated from the Rust types: schema/
+    /// Write what is generated from the Rust types: schema/ and docs/
     Generate,
     /// Run everything that must hold: format, lints, tests
     Test,
     /// Run the CloudFormation CLI over the types
     #[command(subcommand)]
     Cfn(cfn::Command),
+    /// Measure what ships, beside its peers
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 #[tokio::main]
@@ -31,6 +36,7 @@ async fn main() -> ExitCode {
         Chore::Generate => generate::write().map_err(|error| error.to_string()),
         Chore::Test => test::run(),
         Chore::Cfn(command) => cfn::run(command).await.map_err(|error| error.to_string()),
+        Chore::Bench(bench) => bench::run(bench),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
