@@ -28,6 +28,8 @@ pub(crate) fn spawn(
         .arg("--schemas")
         .arg(tools::root().join("schema"))
         .args(["--lambda-endpoint", lambda, "--function", function])
+        // A retry on a laptop need not spare anybody.
+        .args(["--retry-delay", "0.05"])
         .arg("--type-configuration")
         .arg(type_configuration)
         .arg("--data")

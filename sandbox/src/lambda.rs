@@ -11,7 +11,6 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -64,21 +63,6 @@ impl Function {
     }
 }
 
-/// When a test wants an instance to die.
-pub enum Kill {
-    /// As soon as this is ready, if that is before the answer: at once, or when some other party has seen enough.
-    When(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// When the answer is there, which nobody gets to hear: all the work was done.
-    BeforeAnswer,
-}
-
-impl Kill {
-    /// Dies as soon as `event` is ready.
-    pub fn when(event: impl Future<Output = ()> + Send + 'static) -> Self {
-        Kill::When(Box::pin(event))
-    }
-}
-
 /// A running Lambda; dropping it stops every instance.
 pub struct Lambda {
     address: std::net::SocketAddr,
@@ -93,7 +77,10 @@ struct Served {
     function: Function,
     slots: Arc<Semaphore>,
     warm: Mutex<Vec<Instance>>,
-    kills: Mutex<VecDeque<Kill>>,
+    /// How many answers are still heard before one is not.
+    unheard: Mutex<Option<usize>>,
+    /// Every invocation at work listens to it.
+    kill: watch::Sender<()>,
     log: Arc<Log>,
 }
 
@@ -126,6 +113,11 @@ enum Answer {
 }
 
 impl Answer {
+    /// What Lambda says of a process that ended in the middle of an invocation.
+    fn exit(request_id: Uuid, how: &str) -> Self {
+        Answer::failure("Runtime.ExitError", format!("RequestId: {request_id} Error: Runtime exited with error: {how}"))
+    }
+
     fn failure(kind: &str, message: String) -> Self {
         Answer::Failure(json!({ "errorType": kind, "errorMessage": message }).to_string().into())
     }
@@ -154,7 +146,8 @@ impl Lambda {
         let served = Served {
             slots: Arc::new(Semaphore::new(function.concurrency)),
             warm: Mutex::default(),
-            kills: Mutex::default(),
+            unheard: Mutex::default(),
+            kill: watch::Sender::new(()),
             log: Arc::new(Log { lines: Mutex::default(), file }),
             function,
         };
@@ -167,10 +160,20 @@ impl Lambda {
         format!("http://{}", self.address)
     }
 
-    /// Lets an instance die in the next invocation of `function`; more calls are for the invocations after it.
-    pub fn kill_next(&self, function: &str, kill: Kill) {
+    /// Kills every instance of `function` that is at work now, and returns how many those are.
+    pub fn kill_busy(&self, function: &str) -> usize {
+        lock(&self.functions).get(function).map_or(0, |served| {
+            let busy = served.kill.receiver_count();
+            served.kill.send_replace(());
+            busy
+        })
+    }
+
+    /// Lets an instance of `function` die when it has answered, and nobody hears the answer. The answers of `after`
+    /// invocations are heard before.
+    pub fn kill_at_answer(&self, function: &str, after: usize) {
         if let Some(served) = lock(&self.functions).get(function) {
-            lock(&served.kills).push_back(kill);
+            *lock(&served.unheard) = Some(after);
         }
     }
 
@@ -190,11 +193,8 @@ pub fn bootstrap() -> io::Result<PathBuf> {
     if !path.exists() {
         eprintln!("building the handlers (first run)");
     }
-    let mut build = process::guarded(option_env!("CARGO").unwrap_or("cargo"));
-    build
-        .args(["build", "--quiet", "--bin", "bootstrap"])
-        .args(flag)
-        .current_dir(tools::root());
+    let mut build = process::guarded(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--quiet", "--bin", "bootstrap"]).args(flag).current_dir(tools::root());
     let build = process::output(&mut build)?;
     if !build.status.success() {
         let said = String::from_utf8_lossy(&build.stderr).into_owned();
@@ -233,7 +233,12 @@ async fn invoke(
 impl Served {
     async fn run(&self, request_id: Uuid, event: Bytes) -> Answer {
         let _slot = self.slots.acquire().await;
-        let kill = lock(&self.kills).pop_front();
+        let unheard = {
+            let mut left = lock(&self.unheard);
+            let now = *left == Some(0);
+            *left = left.and_then(|count| count.checked_sub(1));
+            now
+        };
         // One that died while idle is not used again.
         let warm = lock(&self.warm).pop().and_then(|mut idle| idle.alive().then_some(idle));
         let mut instance = match warm {
@@ -243,7 +248,10 @@ impl Served {
                 Err(answer) => return answer,
             },
         };
-        match instance.run(request_id, event, &self.function, kill).await {
+        let mut order = self.kill.subscribe();
+        let killed = async { order.changed().await.unwrap_or_default() };
+        match instance.run(request_id, event, &self.function, killed).await {
+            Ok(_) if unheard => Answer::exit(request_id, "signal: killed"),
             Ok(answer) => {
                 lock(&self.warm).push(instance);
                 answer

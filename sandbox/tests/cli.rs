@@ -1,4 +1,5 @@
 //! `cargo sandbox` as a user runs it.
+#![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,5 @@
 //! Stacks of S3 and Azure through the CloudFormation API, with the real handlers.
+#![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
 use std::sync::OnceLock;
 use std::time::Duration;

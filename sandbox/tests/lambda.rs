@@ -1,13 +1,13 @@
 //! The laptop's Lambda, with a toy function over the real `lambda_runtime`.
+#![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use sandbox::lambda::{Function, Kill, Lambda};
+use sandbox::lambda::{Function, Lambda};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 /// What the toy does is in its event.
 async fn toy(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
@@ -160,17 +160,18 @@ async fn dies_when_a_test_says_so() {
     let toy = Toy::start().await;
     let before = toy.pid().await;
 
-    toy.lambda.kill_next("toy", Kill::BeforeAnswer);
+    toy.lambda.kill_at_answer("toy", 1);
+    assert_eq!(toy.pid().await, before);
     let (answer, error) = toy.invoke(json!({"mark": "done but not heard"})).await;
     assert_eq!((answer["errorType"].as_str(), error.as_deref()), (Some("Runtime.ExitError"), Some("Unhandled")));
     assert!(toy.lambda.log_lines("toy").iter().any(|line| line.contains("done but not heard")));
 
-    let (tell, told) = oneshot::channel::<()>();
-    toy.lambda.kill_next("toy", Kill::when(async { told.await.unwrap() }));
     let asleep = toy.invoke(json!({"do": "sleep", "seconds": 60}));
     let (dead, ()) = tokio::join!(asleep, async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        tell.send(()).unwrap();
+        while !toy.lambda.log_lines("toy").iter().any(|line| line.contains("sleep")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(toy.lambda.kill_busy("toy"), 1);
     });
     assert_eq!(dead.0["errorType"], "Runtime.ExitError");
     assert_ne!(toy.pid().await, before);

@@ -1,4 +1,5 @@
 //! The installer of pinned tools, against stand-ins for the interpreters.
+#![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

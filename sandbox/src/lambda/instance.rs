@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::{Answer, Function, Kill, LARGEST_EVENT, Log, arn, lock, until_stopped};
+use super::{Answer, Function, LARGEST_EVENT, Log, arn, lock, until_stopped};
 
 /// How long a process may take to its first poll; Lambda's limit.
 const INIT: Duration = Duration::from_secs(10);
@@ -94,39 +94,26 @@ impl Instance {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Hands over one event. An `Err` is the answer of an instance that is no more and must be dropped.
+    /// Hands over one event, and kills the process when `killed` is ready first. An `Err` is the answer of an instance
+    /// that is no more and must be dropped.
     pub(super) async fn run(
         &mut self,
         request_id: Uuid,
         payload: Bytes,
         function: &Function,
-        kill: Option<Kill>,
+        killed: impl Future<Output = ()>,
     ) -> Result<Answer, Answer> {
         let (answer, answered) = oneshot::channel();
         let deadline = SystemTime::now() + function.timeout;
         let event = Event { request_id, payload, deadline, arn: arn(&function.name), answer };
-        let exited =
-            |how: String| Answer::failure("Runtime.ExitError", format!("RequestId: {request_id} Error: {how}"));
-        let killed = || exited("Runtime exited with error: signal: killed".to_owned());
-        let (deadly, at) = match kill {
-            Some(Kill::BeforeAnswer) => (true, None),
-            Some(Kill::When(event)) => (false, Some(event)),
-            None => (false, None),
-        };
-        let at = async {
-            match at {
-                Some(event) => event.await,
-                None => std::future::pending().await,
-            }
-        };
         if self.events.send(event).await.is_err() {
-            return Err(killed());
+            return Err(Answer::exit(request_id, "the runtime API is gone"));
         }
         tokio::select! {
             biased;
-            () = at => Err(killed()),
-            Ok(answer) = answered => if deadly { Err(killed()) } else { Ok(answer) },
-            how = self.child.wait() => Err(exited(format!("Runtime exited with error: {}", exit(how)))),
+            () = killed => Err(Answer::exit(request_id, "signal: killed")),
+            Ok(answer) = answered => Ok(answer),
+            how = self.child.wait() => Err(Answer::exit(request_id, &exit(how))),
             () = tokio::time::sleep(function.timeout) => Err(Answer::failure(
                 "Sandbox.Timedout",
                 format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", function.timeout.as_secs_f64()),
