@@ -14,6 +14,9 @@ use crate::{azurite, cloudformation, tools};
 
 /// The name under which the Lambda serves the handlers, that of the cargo binary.
 pub const FUNCTION: &str = "bootstrap";
+const RUN: &str = "run-";
+/// Locked as long as its folder has an owner; the kernel unlocks the files of the dead.
+const IN_USE: &str = "in-use";
 
 /// Why the sandbox does not run.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,7 @@ pub struct Sandbox {
     azurite: Component,
     cloudformation: Component,
     folder: tempfile::TempDir,
+    _in_use: File,
 }
 
 impl Sandbox {
@@ -87,8 +91,11 @@ impl Sandbox {
         let [aws_port, lambda_port, azure_port, blob_port] = ports(port)?;
         let parent = home();
         let folder = fs::create_dir_all(&parent)
-            .and_then(|()| tempfile::Builder::new().prefix("run-").tempdir_in(&parent))
+            .and_then(|()| tempfile::Builder::new().prefix(RUN).tempdir_in(&parent))
             .map_err(failed(format!("making a folder in {}", parent.display())))?;
+        remove_abandoned(&parent);
+        let in_use = File::create(folder.path().join(IN_USE)).map_err(failed("marking a folder as in use"))?;
+        in_use.lock().map_err(failed("marking a folder as in use"))?;
 
         let authority = Authority::new()?;
         let blob = format!("https://127.0.0.1:{blob_port}");
@@ -124,7 +131,7 @@ impl Sandbox {
             type_configuration,
             logs: folder.path().to_owned(),
         };
-        Ok(Sandbox { endpoints, emulator, lambda, azurite, cloudformation, folder })
+        Ok(Sandbox { endpoints, emulator, lambda, azurite, cloudformation, folder, _in_use: in_use })
     }
 
     /// Where everything is.
@@ -212,6 +219,18 @@ fn ports(first: u16) -> Result<[u16; 4], Error> {
     Ok([free()?, 0, 0, free()?])
 }
 
+/// Removes the folders of sandboxes that are no more: killed ones, and those whose logs were kept.
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let abandoned = entry.file_name().to_string_lossy().starts_with(RUN)
+            && File::open(entry.path().join(IN_USE)).is_ok_and(|mark| mark.try_lock().is_ok());
+        if abandoned {
+            // If not now, then the next time.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
@@ -226,4 +245,27 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let what = what.into();
     move |source| Error::Io { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_abandoned_folders_are_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let folder = parent.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            File::create(folder.join(IN_USE)).unwrap()
+        };
+        drop(folder("run-dead"));
+        drop(folder("other"));
+        let alive = folder("run-alive");
+        alive.lock().unwrap();
+        remove_abandoned(parent.path());
+        let mut left: Vec<_> = fs::read_dir(parent.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["other", "run-alive"]);
+    }
 }
