@@ -305,7 +305,7 @@ async fn every_recorded_answer_decodes() {
             let own = Kind::of(interaction["path"].as_str().unwrap());
             let documents = documents(interaction);
             if let (Some((kind, _)), false) = (own, documents.iter().any(|document| kind_of(document).is_some())) {
-                let why = if succeeded(interaction) { "an answer without a body" } else { "a refusal" };
+                let why = if succeeded(interaction) { "an empty answer" } else { "a refusal" };
                 count(&mut tally.left_out, format!("{kind:?} {}: {why}", interaction["method"].as_str().unwrap()));
             }
             for document in documents {

@@ -93,6 +93,10 @@ impl StorageAccount {
         {
             body["properties"]["encryption"]["requireInfrastructureEncryption"] = true.into();
         }
+        // Azure refuses other create-only members when they come again; `enabled` is one, and never differs here.
+        if let Some(Value::Object(versioning)) = body.pointer_mut("/properties/immutableStorageWithVersioning") {
+            versioning.remove("enabled");
+        }
         // A PATCH keeps the user-assigned identities that it does not name: null takes one away.
         if body["identity"]["type"].as_str().is_some_and(|kind| kind.contains("UserAssigned")) {
             let kept = object(body["identity"]["userAssignedIdentities"].clone());
