@@ -30,8 +30,8 @@ pub struct Handlers {
     pub endpoint: String,
     /// The function's name there.
     pub function: String,
-    /// The type configuration, a JSON file.
-    pub type_configuration: PathBuf,
+    /// The type configuration, a JSON file, where the type needs one.
+    pub type_configuration: Option<PathBuf>,
 }
 
 /// What pytest reported of one set of inputs.
@@ -78,22 +78,34 @@ impl Cfn {
 
     /// `cfn submit --dry-run` with a finished binary; returns the package.
     pub fn submit_dry_run(&self, folder: &Path, bootstrap: &Path) -> Result<PathBuf, Error> {
-        let bootstrap = bootstrap.to_string_lossy();
-        let said = self.run(folder, &["submit", "--dry-run"], &[("RPDK_RUST_BOOTSTRAP", &bootstrap)])?;
+        let env = [("RPDK_RUST_BOOTSTRAP", &*bootstrap.to_string_lossy())];
+        let said = self.run(folder, &["submit", "--dry-run"], &env)?;
         match said.lines().find_map(|line| line.strip_prefix("Dry run complete: ")) {
             Some(package) => Ok(package.into()),
             None => Err(unexpected("cfn submit --dry-run", folder, "named no package", said)),
         }
     }
 
+    /// `cfn generate`: role and docs. A schema that is not the one the binary generates is an error here.
+    pub fn generate(&self, folder: &Path, bootstrap: &Path) -> Result<(), Error> {
+        let said = self.run(folder, &["generate"], &[("RPDK_RUST_BOOTSTRAP", &bootstrap.to_string_lossy())])?;
+        let mut lines = said.lines();
+        match (lines.next(), lines.next(), lines.next()) {
+            (Some(VALID), Some(done), None) if done.starts_with("Generated files for ") => Ok(()),
+            _ => Err(unexpected("cfn generate", folder, "had something to say", said)),
+        }
+    }
+
     /// `cfn test`: the contract tests of a type, once for each set of inputs.
     pub fn test(&self, folder: &Path, handlers: &Handlers) -> Result<Tested, Error> {
-        let type_configuration = handlers.type_configuration.to_string_lossy();
+        let type_configuration = handlers.type_configuration.as_ref().map(|file| file.to_string_lossy());
+        let type_configuration = type_configuration.iter().flat_map(|file| ["--typeconfig", file.as_ref()]);
         // After `--` come pytest's own arguments. The CLI's log would show whole models, and `-rs` names the reason of
         // every test that is skipped.
         let arguments = ["test", "--endpoint", &handlers.endpoint, "--function-name", &handlers.function]
             .into_iter()
-            .chain(["--typeconfig", &type_configuration, "--enforce-timeout", "30"])
+            .chain(type_configuration)
+            .chain(["--enforce-timeout", "30"])
             .chain(["--", "-q", "-rs", "-o", "log_cli=false", "-p", "no:cacheprovider", "-W", "ignore"]);
         let said =
             self.run(folder, &arguments.collect::<Vec<_>>(), &[]).map_err(|error| with_answers(error, folder))?;
@@ -113,6 +125,12 @@ impl Cfn {
             let shown = variable.to_string_lossy().to_ascii_uppercase();
             if shown.starts_with("AWS_") || shown.ends_with("_PROXY") || shown == "RPDK_RUST_BOOTSTRAP" {
                 command.env_remove(variable);
+            }
+        }
+        // The plugin runs Cargo, which must find its toolchain in spite of the other home.
+        for (variable, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            if let (None, Some(home)) = (std::env::var_os(variable), std::env::home_dir()) {
+                command.env(variable, home.join(folder));
             }
         }
         command

@@ -51,7 +51,7 @@ impl Cloud {
         Ok(Cloud { emulator, lambda, bootstrap, cfn: Arc::new(cfn), type_configuration, values })
     }
 
-    /// Runs `cfn validate`, `cfn submit --dry-run` and `cfn test` for a type.
+    /// Runs `cfn validate`, `cfn generate`, `cfn submit --dry-run` and `cfn test` for a type.
     ///
     /// Returns the summary lines of the contract tests, one for each set of inputs.
     pub async fn check(&self, type_name: &str) -> Result<Vec<String>, Error> {
@@ -63,11 +63,12 @@ impl Cloud {
         let handlers = Handlers {
             endpoint: self.lambda.url(),
             function: FUNCTION.into(),
-            type_configuration: self.type_configuration.clone(),
+            type_configuration: Some(self.type_configuration.clone()),
         };
         let check = move || {
             let folder = stage::stage(&type_name, &values)?;
             cfn.validate(&folder)?;
+            cfn.generate(&folder, &bootstrap)?;
             let path = cfn.submit_dry_run(&folder, &bootstrap)?;
             packaged(&path, &type_name, &secret)?;
             let tested = cfn.test(&folder, &handlers)?;

@@ -10,15 +10,15 @@ NAME = "example-demo-widget.json"
 
 @pytest.fixture(name="types")
 def fixture_types(root, monkeypatch):
-    """A binary whose `schema TYPE` prints what the test says the types are."""
+    """A binary whose `schema` prints what the test says the types are, among others."""
 
     def says(document):
-        (root / "types.json").write_text(dumps(document))
+        (root / "types.json").write_text(dumps([{"typeName": "Example::Demo::Other"}, document]))
 
     says(SCHEMA)
     program(
         root / "binary",
-        "import sys\nassert sys.argv[1:] == ['schema', 'Example::Demo::Widget']\nprint(open('types.json').read(), end='')",
+        "import sys\nassert sys.argv[1:] == ['schema']\nprint(open('types.json').read(), end='')",
     )
     monkeypatch.setenv("RPDK_RUST_BOOTSTRAP", "binary")
     return says
@@ -52,6 +52,14 @@ def test_schema_role_and_docs_follow_the_types(root, cfn, types):
     assert "Colour" in (root / "docs/README.md").read_text()
 
 
+def test_formatting_is_nobodys_edit(root, cfn, types):
+    cfn("generate")
+    (root / NAME).write_text(json.dumps(SCHEMA))
+    code, said = cfn("generate")
+    assert code == 0
+    assert "by hand" not in said and "up to date" not in said
+
+
 def test_an_edit_by_hand_is_named(root, cfn, types):
     cfn("generate")
     (root / NAME).write_text(dumps(wider()))
@@ -79,10 +87,10 @@ def test_a_staged_folder_without_types_keeps_its_schema(root, cfn):
 def test_the_projects_own_binary_is_run_through_cargo(cargo_project, cfn, tools):
     tools.add(
         "cargo",
-        "import sys\nopen('arguments', 'w').write(' '.join(sys.argv[1:]))\n" + f"print({dumps(wider())!r}, end='')",
+        "import sys\nopen('arguments', 'w').write(' '.join(sys.argv[1:]))\n" + f"print({dumps([wider()])!r}, end='')",
     )
     assert cfn("generate")[0] == 0
-    assert (cargo_project / "arguments").read_text() == "run --quiet --bin bootstrap -- schema Example::Demo::Widget"
+    assert (cargo_project / "arguments").read_text() == "run --quiet --bin bootstrap -- schema"
     assert json.loads((cargo_project / NAME).read_text()) == wider()
 
 
@@ -90,8 +98,9 @@ def test_the_projects_own_binary_is_run_through_cargo(cargo_project, cfn, tools)
     "script,sentence",
     [
         ("raise SystemExit(3)", "ended with 3"),
-        ("print('hello')", "printed no JSON schema"),
-        ("print('{}')", "printed the schema of None"),
+        ("print('hello')", "printed no list of schemas"),
+        ("print('{}')", "printed no schema of Example::Demo::Widget"),
+        ("print('[1]')", "printed no list of schemas"),
     ],
 )
 def test_a_binary_that_prints_no_schema(root, cfn, monkeypatch, script, sentence):

@@ -22,6 +22,8 @@ ENVIRONMENT = "RPDK_RUST_BOOTSTRAP"
 DEFAULT_BIN = "bootstrap"
 DEFAULT_TARGET = "x86_64-unknown-linux-gnu"
 
+# Amazon Linux 2023 has glibc 2.34, which a plain Rust build on Debian 12 links against; and Lambda deprecates al2.
+DEFAULT_RUNTIME = "provided.al2023"
 # What the runtimes bring (Amazon Linux 2 and 2023). A binary that wants more dies in Lambda before its first line.
 GLIBC = {"provided.al2": (2, 26), "provided.al2023": (2, 34)}
 
