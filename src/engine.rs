@@ -6,7 +6,9 @@
 //!   dies after the service accepted the create, CloudFormation already knows what to delete, and the repeated create
 //!   finds its own work instead of AlreadyExists.
 //! - The first CREATE invocation never returns IN_PROGRESS for a resource it did not find absent: CloudFormation deletes
-//!   what carries a returned identifier when the create fails.
+//!   what carries a returned identifier when the create fails. The one exception is an identifier made from this very
+//!   request's token: what has it is this request's own work, from an answer that was lost.
+//! - A version of the handler that is deployed in the middle of an operation finishes it ([`crate::progress`]).
 //! - Every invocation answers within its budget; one that runs out of time is continued, and repeated, by a callback.
 //! - Only `NotFound` means absent.
 //! - SUCCESS of CREATE and UPDATE carries what the service reads back, and it agrees with what the template asked for.
@@ -14,68 +16,20 @@
 
 use crate::{
     error::{Error, HandlerErrorCode, Result, Retry},
-    model,
+    limits, model,
+    progress::{LONGEST_DELAY, Progress, Stage},
     protocol::{Action, Invocation, ProgressEvent},
     resource::{Change, Context, Provider, Request, Resource, Step, identifier},
     schema::{self, TypeSchema},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// How long read-back may disagree with the template before the operation fails with `NotStabilized`.
 const SETTLING: Duration = Duration::from_secs(120);
-/// The longest wait between two looks where the service names none.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// The longest callback delay: CloudFormation's schedule is in minutes above it.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
-
-/// What one invocation of an operation leaves for the next. CloudFormation keeps it; it holds no secret.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Progress {
-    id: Value,
-    stage: Stage,
-    /// Looks at the same stage so far.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    attempt: u32,
-    /// When the operation began, in seconds since 1970.
-    since: u64,
-    /// When read-back began, in seconds since 1970.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    settling_since: u64,
-}
-
-impl Progress {
-    fn begin(id: &impl Serialize) -> Result<Self> {
-        let id = serde_json::to_value(id).map_err(Error::internal)?;
-        Ok(Self { id, stage: Stage::Act, attempt: 0, since: now(), settling_since: 0 })
-    }
-
-    fn settle(&mut self) {
-        (self.stage, self.attempt, self.settling_since) = (Stage::Settle, 0, now());
-    }
-
-    fn into_context(self) -> Result<Value> {
-        serde_json::to_value(self).map_err(Error::internal)
-    }
-}
-
-fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
-    *number == T::default()
-}
-
-/// Where an operation stands. Each stage can be repeated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Stage {
-    /// Ask the service for the change.
-    Act,
-    /// Wait for what the type said to wait for.
-    Wait(Value),
-    /// Read back until the service shows the change.
-    Settle,
-}
+/// The shortest wait between two looks, whoever asked for it.
+const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 
 /// What an invocation found out.
 enum Outcome {
@@ -94,13 +48,21 @@ struct Operation<'a, R: Resource> {
 
 /// Answers one invocation for the type `R`, before `deadline`.
 pub(crate) async fn handle<R: Resource>(invocation: &Invocation, deadline: Instant) -> ProgressEvent {
-    match run::<R>(invocation, deadline).await {
+    match run::<R>(invocation, deadline).await.and_then(bounded) {
         Ok(event) => event,
         Err(error) => {
             tracing::warn!(code = ?error.code, cause = cause(&error), "{}", error.message);
             ProgressEvent::failed(&error)
         }
     }
+}
+
+/// Refuses an answer that CloudFormation could not take or not send back.
+fn bounded(event: ProgressEvent) -> Result<ProgressEvent> {
+    limits::answered("the model", &event.resource_model, limits::MODEL)?;
+    limits::answered("the callback context", &event.callback_context, limits::CALLBACK_CONTEXT)?;
+    limits::answered("the page of models", &event.resource_models, limits::PAYLOAD)?;
+    Ok(event)
 }
 
 fn cause(error: &Error) -> Option<String> {
@@ -128,17 +90,8 @@ async fn run<R: Resource>(invocation: &Invocation, deadline: Instant) -> Result<
         Action::List => operation.bounded(operation.list(invocation.next_token.as_deref())).await,
         Action::Create | Action::Update | Action::Delete => match callback {
             Some(callback) => {
-                let progress = serde_json::from_value(callback.clone()).map_err(|error| {
-                    // It quotes keys at most: the context holds no secret.
-                    Error::new(
-                        HandlerErrorCode::InternalFailure,
-                        format!(
-                            "the callback context is not of this version of {}; repeat the stack operation",
-                            R::TYPE_NAME
-                        ),
-                    )
-                    .caused_by(error)
-                })?;
+                let progress = Progress::read(callback, &operation.model, |id| identifier::<R>(id).is_ok())
+                    .map_err(|error| error.while_doing(subject::<R>(action, &operation.model)))?;
                 operation.advance(progress).await
             }
             None => operation.begin().await,
@@ -192,14 +145,6 @@ fn subject<R: Resource>(action: Action, model: &Value) -> String {
     format!("{} {}{known}", action.gerund(), R::TYPE_NAME)
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_secs(1 << attempt.min(6)).min(LONGEST_BACKOFF)
-}
-
 impl<R: Resource> Operation<'_, R> {
     async fn read(&self) -> Result<ProgressEvent> {
         let id = identifier::<R>(&self.model)?;
@@ -242,6 +187,11 @@ impl<R: Resource> Operation<'_, R> {
         let found =
             timeout_at(self.cx.request.deadline, R::read(&id, &self.cx)).await.unwrap_or_else(|_| Err(self.late()));
         match found {
+            Ok(_) if self.is_of_this_request(&id) => {
+                self.model = self.named(&desired, &id)?;
+                let progress = Progress { found: true, ..Progress::begin(&id)? };
+                Ok(ProgressEvent::in_progress(self.model, progress.to_context()?, Duration::ZERO, None))
+            }
             Ok(_) => Err(Error::new(
                 HandlerErrorCode::AlreadyExists,
                 "it already exists; import it into the stack, or give it another name or none",
@@ -250,10 +200,21 @@ impl<R: Resource> Operation<'_, R> {
             Err(error) if error.is_not_found() => {
                 self.model = self.named(&desired, &id)?;
                 let progress = Progress::begin(&id)?;
-                Ok(ProgressEvent::in_progress(self.model, progress.into_context()?, Duration::ZERO, None))
+                Ok(ProgressEvent::in_progress(self.model, progress.to_context()?, Duration::ZERO, None))
             }
             Err(error) => Err(error.while_doing(about)),
         }
+    }
+
+    /// Whether the identifier was made from this request's token, so that nobody else can have taken it: what has it was
+    /// made by an earlier delivery of the same request.
+    fn is_of_this_request(&mut self, id: &R::Id) -> bool {
+        let Some(token) = self.cx.request.token.clone().filter(|token| !token.is_empty()) else { return false };
+        let Ok(mut desired) = self.typed(&self.model) else { return false };
+        self.cx.request.token = Some(format!("not {token}"));
+        let other = desired.identify(&self.cx);
+        self.cx.request.token = Some(token);
+        other.is_ok_and(|other| other != *id)
     }
 
     /// Any invocation of CREATE after the first, and every one of UPDATE and DELETE.
@@ -261,6 +222,8 @@ impl<R: Resource> Operation<'_, R> {
         let id: R::Id = serde_json::from_value(progress.id.clone()).map_err(|error| {
             Error::new(HandlerErrorCode::InternalFailure, format!("the callback context names no identifier: {error}"))
         })?;
+        // A foreign context may have been the whole model, and a callback context holds no more than the identifier.
+        progress.id = serde_json::to_value(&id).map_err(Error::internal)?;
         if let (Value::Object(model), Value::Object(id)) = (&mut self.model, &progress.id) {
             model.extend(id.clone());
         }
@@ -275,9 +238,9 @@ impl<R: Resource> Operation<'_, R> {
             Ok(Outcome::Again(delay)) => (delay, None),
             Err(error) => match error.retry() {
                 Some(retry) => {
-                    let delay = retry.after.unwrap_or_else(|| backoff(progress.attempt)).max(Duration::from_secs(1));
+                    let delay = retry.after.unwrap_or_else(|| progress.backoff());
                     let within = retry.within.unwrap_or(patience).min(patience);
-                    if now() + delay.as_secs() > progress.since + within.as_secs() {
+                    if progress.elapsed() + delay > within {
                         return Err(error.while_doing(about));
                     }
                     tracing::info!(code = ?error.code, attempt = progress.attempt, "{about}: {}; trying again", error.message);
@@ -286,18 +249,27 @@ impl<R: Resource> Operation<'_, R> {
                 None => return Err(error.while_doing(about)),
             },
         };
-        if now() > progress.since + patience.as_secs() {
+        if progress.elapsed() > patience {
             let error = format!("{about}: not finished after {} minutes", R::TIMEOUT_MINUTES);
             return Err(Error::new(HandlerErrorCode::NotStabilized, error));
         }
-        progress.attempt += 1;
-        Ok(ProgressEvent::in_progress(self.model, progress.into_context()?, delay.min(LONGEST_DELAY), message))
+        let delay = delay.clamp(SHORTEST_DELAY, LONGEST_DELAY);
+        Ok(ProgressEvent::in_progress(self.model, progress.into_context()?, delay, message))
     }
 
     async fn work(&self, progress: &mut Progress, id: &R::Id, first: bool) -> Result<Outcome> {
         let step = match &progress.stage {
             Stage::Settle => return self.settle(progress, id).await,
-            Stage::Wait(on) => R::resume(self.decode(on.clone())?, id, &self.cx).await?,
+            Stage::Wait(on) => match serde_json::from_value(on.clone()) {
+                Ok(wait) => R::resume(wait, id, &self.cx).await?,
+                Err(_) => {
+                    tracing::warn!("another version of the handler began to wait here; acting again");
+                    match self.act(id, false).await? {
+                        Some(step) => step,
+                        None => return Ok(Outcome::Done(None)),
+                    }
+                }
+            },
             Stage::Act => match self.act(id, first).await? {
                 Some(step) => step,
                 None => return Ok(Outcome::Done(None)),
@@ -305,14 +277,13 @@ impl<R: Resource> Operation<'_, R> {
         };
         match step {
             Step::Done => {
-                progress.settle();
+                progress.turn(Stage::Settle);
                 self.settle(progress, id).await
             }
             Step::Wait { on, after } => {
                 let on = Stage::Wait(serde_json::to_value(on).map_err(Error::internal)?);
                 if on != progress.stage {
-                    progress.stage = on;
-                    progress.attempt = 0;
+                    progress.turn(on);
                 }
                 Ok(Outcome::Again(after))
             }
@@ -363,26 +334,31 @@ impl<R: Resource> Operation<'_, R> {
         let read = R::read(id, &self.cx).await;
         if self.action == Action::Delete {
             return match read {
-                Ok(_) => Ok(Outcome::Again(backoff(progress.attempt))),
+                Ok(_) => Ok(Outcome::Again(progress.backoff())),
                 Err(error) if error.is_not_found() => Ok(Outcome::Done(None)),
                 Err(error) => Err(error),
             };
         }
-        let patient = now() < progress.settling_since + SETTLING.as_secs();
+        let patient = progress.settling() < SETTLING;
         let mut actual = match read {
             Ok(model) => self.answer(&model)?,
-            Err(error) if error.is_not_found() && patient => return Ok(Outcome::Again(backoff(progress.attempt))),
+            Err(error) if error.is_not_found() && patient => return Ok(Outcome::Again(progress.backoff())),
             Err(error) => return Err(error),
         };
         let mut desired = self.model.clone();
         model::strip(&mut desired, &self.schema.write_only);
-        let differences = model::difference(self.schema, &desired, &actual);
+        // Whoever updates from what was read sends these along, and the change may change them.
+        model::strip(&mut desired, &self.schema.read_only);
+        let normalized =
+            model::without_nulls(serde_json::to_value(self.typed(&desired)?.normalized()).map_err(Error::internal)?);
+        let differences = model::difference(self.schema, &normalized, &actual);
         if differences.is_empty() {
+            model::restore(&desired, &normalized, &mut actual);
             model::respell(&desired, &mut actual);
             return Ok(Outcome::Done(Some(actual)));
         }
         if patient {
-            return Ok(Outcome::Again(backoff(progress.attempt)));
+            return Ok(Outcome::Again(progress.backoff()));
         }
         Err(Error::new(
             HandlerErrorCode::NotStabilized,

@@ -1,8 +1,9 @@
 //! The Lambda event loop: an event in, a ProgressEvent out, whatever happens between.
 
 use crate::{
+    envelope::{self, Event},
     error::{Error, HandlerErrorCode},
-    protocol::{Invocation, ProgressEvent},
+    protocol::ProgressEvent,
     registry::{self, Entry},
     telemetry,
 };
@@ -30,9 +31,9 @@ pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Err
         return Ok(());
     }
     telemetry::init();
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-        Ok::<_, lambda_runtime::Error>(answer(registry, event.payload, remaining, &event.context.request_id).await)
+        Ok::<_, lambda_runtime::Error>(respond(registry, event.payload, remaining, &event.context.request_id).await)
     }))
     .await
 }
@@ -41,7 +42,16 @@ pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Err
 ///
 /// `remaining` is what Lambda leaves of the invocation's time; `reference` names the invocation in message and log.
 pub async fn answer(registry: &[Entry], event: Value, remaining: Duration, reference: &str) -> ProgressEvent {
-    let invocation = match Invocation::parse(event) {
+    respond(registry, event.into(), remaining, reference).await
+}
+
+/// The same for the text of an event, which may be anything.
+pub async fn answer_text(registry: &[Entry], event: &[u8], remaining: Duration, reference: &str) -> ProgressEvent {
+    respond(registry, event.into(), remaining, reference).await
+}
+
+async fn respond(registry: &[Entry], event: Event, remaining: Duration, reference: &str) -> ProgressEvent {
+    let invocation = match envelope::open(event) {
         Ok(invocation) => invocation,
         Err(error) => return ProgressEvent::failed(&error),
     };

@@ -5,9 +5,12 @@
 //! so that a handler holds nothing but the service's verbs.
 
 mod engine;
+mod envelope;
 mod error;
 pub mod lambda;
+pub mod limits;
 mod model;
+mod progress;
 pub mod protocol;
 pub mod registry;
 mod resource;

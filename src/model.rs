@@ -173,6 +173,22 @@ pub(crate) fn respell(desired: &Value, actual: &mut Value) {
     }
 }
 
+/// Gives values of `actual` that were normalised on purpose the template's form back: `normalized` is what the type makes
+/// of `desired`.
+pub(crate) fn restore(desired: &Value, normalized: &Value, actual: &mut Value) {
+    match (desired, normalized, actual) {
+        (Value::Object(desired), Value::Object(normalized), Value::Object(actual)) => {
+            for (name, member) in desired {
+                if let (Some(normal), Some(other)) = (normalized.get(name), actual.get_mut(name)) {
+                    restore(member, normal, other);
+                }
+            }
+        }
+        (desired, normalized, actual) if desired != normalized => actual.clone_from(desired),
+        _ => {}
+    }
+}
+
 fn equal_but_for_case(a: &Value, b: &Value) -> bool {
     a.to_string().eq_ignore_ascii_case(&b.to_string())
 }
@@ -245,6 +261,15 @@ mod tests {
         let mut actual = json!({"Name": "BLOB", "Set": ["X", "y"], "Count": 1});
         respell(&json!({"Name": "Blob", "Set": ["x"]}), &mut actual);
         assert_eq!(actual, json!({"Name": "Blob", "Set": ["x", "y"], "Count": 1}));
+    }
+
+    #[test]
+    fn the_template_s_form_comes_back_where_it_was_normalised() {
+        let desired = json!({"A": {"B": "x.", "C": 1}, "L": ["b", "a"], "Same": "s"});
+        let normalized = json!({"A": {"B": "x", "C": 1}, "L": ["a", "b"], "Same": "s"});
+        let mut actual = json!({"A": {"B": "x", "C": 1, "D": 2}, "L": ["a", "b"], "Same": "S", "More": true});
+        restore(&desired, &normalized, &mut actual);
+        assert_eq!(actual, json!({"A": {"B": "x.", "C": 1, "D": 2}, "L": ["b", "a"], "Same": "S", "More": true}));
     }
 
     #[test]

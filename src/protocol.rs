@@ -4,7 +4,7 @@
 //! optional key may be missing or null, because both senders do either.
 
 use crate::error::{Error, HandlerErrorCode, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -55,13 +55,13 @@ impl Action {
     }
 }
 
-/// One request to a handler.
-#[derive(Clone, Debug, Deserialize)]
+/// One request to a handler. Prints without models, credentials and type configuration.
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Invocation {
     /// What to do.
     pub action: Action,
-    /// Which type to do it to: `Azure::Storage::BlobContainer`.
+    /// Which type to do it to: `Azure::Storage::BlobContainer`. Empty in events of the old test entrypoint, which name none.
     pub resource_type: String,
     /// The account of the stack.
     pub aws_account_id: Option<String>,
@@ -75,6 +75,16 @@ pub struct Invocation {
     pub stack_id: Option<String>,
     /// What the previous invocation of this operation left; null on the first.
     pub callback_context: Option<Value>,
+    /// Whether the stack is being rolled back.
+    pub rollback: Option<bool>,
+    /// DELETE: whether the stack asks for a snapshot first.
+    pub snapshot_requested: Option<bool>,
+    /// Whether the operation is part of drift detection.
+    pub driftable: Option<bool>,
+    /// The resource's `CreationPolicy` in the template.
+    pub creation_policy: Option<Value>,
+    /// The resource's `UpdatePolicy` in the template.
+    pub update_policy: Option<Value>,
     /// The models and what surrounds them.
     pub request_data: RequestData,
 }
@@ -84,6 +94,8 @@ impl Invocation {
     ///
     /// # Errors
     /// `InvalidRequest` that names what is missing or malformed, and never quotes a value.
+    ///
+    /// Other shapes of event are turned into this one before, by [`crate::envelope`].
     pub fn parse(event: Value) -> Result<Self> {
         serde_json::from_value(event).map_err(|error| {
             Error::invalid_request(format!(
@@ -91,6 +103,17 @@ impl Invocation {
                 without_values(&error)
             ))
         })
+    }
+}
+
+impl fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invocation")
+            .field("action", &self.action)
+            .field("resource_type", &self.resource_type)
+            .field("stack_id", &self.stack_id)
+            .field("logical_resource_id", &self.request_data.logical_resource_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,11 +131,17 @@ fn without_values(error: &serde_json::Error) -> String {
 }
 
 /// The models, the credentials and the tags of a request.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestData {
-    /// The session of the customer's execution role.
+    /// The session of the customer's execution role, for the handler's calls. Incomplete credentials count as none.
+    #[serde(default, deserialize_with = "complete")]
     pub caller_credentials: Option<Credentials>,
+    /// The session of the type owner's logging role, for logs and metrics and nothing else.
+    #[serde(default, deserialize_with = "complete")]
+    pub provider_credentials: Option<Credentials>,
+    /// The type owner's log group; logs are delivered only where there is one.
+    pub provider_log_group_name: Option<String>,
     /// The resource's name in the template.
     pub logical_resource_id: Option<String>,
     /// The desired model (CREATE, UPDATE) or what is known of the resource.
@@ -125,6 +154,10 @@ pub struct RequestData {
     pub stack_tags: Option<BTreeMap<String, String>>,
     /// UPDATE: tags of the whole stack before.
     pub previous_stack_tags: Option<BTreeMap<String, String>>,
+    /// CloudFormation's own tags: `aws:cloudformation:stack-name` and its kind.
+    pub system_tags: Option<BTreeMap<String, String>>,
+    /// UPDATE: CloudFormation's own tags before.
+    pub previous_system_tags: Option<BTreeMap<String, String>>,
 }
 
 /// A temporary AWS session. Prints without its secrets.
@@ -137,6 +170,25 @@ pub struct Credentials {
     pub secret_access_key: String,
     /// The session token.
     pub session_token: Option<String>,
+}
+
+/// Reads credentials of which senders leave out, null or empty any part.
+fn complete<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Credentials>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Parts {
+        access_key_id: Option<String>,
+        secret_access_key: Option<String>,
+        session_token: Option<String>,
+    }
+    let given = |part: Option<String>| part.filter(|text| !text.is_empty());
+    Ok(Option::<Parts>::deserialize(deserializer)?.and_then(|parts| {
+        Some(Credentials {
+            access_key_id: given(parts.access_key_id)?,
+            secret_access_key: given(parts.secret_access_key)?,
+            session_token: given(parts.session_token),
+        })
+    }))
 }
 
 impl fmt::Debug for Credentials {

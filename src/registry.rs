@@ -27,6 +27,7 @@ pub struct Entry {
 impl Entry {
     /// The row of a type.
     pub const fn of<R: Resource>() -> Self {
+        const { assert!(R::TIMEOUT_MINUTES >= 2 && R::TIMEOUT_MINUTES <= 2_160, "TIMEOUT_MINUTES is 2 to 2,160") };
         Self {
             type_name: R::TYPE_NAME,
             schema: schema::of::<R>,
@@ -46,6 +47,10 @@ impl fmt::Debug for Entry {
 /// # Errors
 /// `InvalidRequest` for a type that the binary does not serve.
 pub fn find<'a>(registry: &'a [Entry], type_name: &str) -> Result<&'a Entry> {
+    // The old test entrypoint names no type: where there is one, it is meant.
+    if let ("", [only]) = (type_name, registry) {
+        return Ok(only);
+    }
     registry.iter().find(|entry| entry.type_name == type_name).ok_or_else(|| {
         let served = registry.iter().map(|entry| entry.type_name).collect::<Vec<_>>().join(", ");
         Error::invalid_request(format!("this handler serves no type of the requested name; it serves {served}"))

@@ -1,7 +1,7 @@
 //! What the author of a resource type writes: a struct that is the model, and one trait for its verbs.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, HandlerErrorCode, Result},
     protocol::{Credentials, Invocation},
     tags::Tag,
 };
@@ -9,7 +9,12 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt::Display, future::Future, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    future::Future,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// A resource type.
@@ -38,6 +43,14 @@ pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + S
 
     /// What an operation of this type may wait for; [`Never`] where it waits for nothing.
     type Wait: Serialize + DeserializeOwned + Send + Sync;
+
+    /// The model as the service will answer it, where the service changes more than the case of a value: a list it sorts,
+    /// a number it rounds. Read-back compares with this, and the answer keeps the template's own form; a
+    /// `propertyTransform` in the schema ([`crate::schema`]) tells CloudFormation the same, so that drift detection agrees.
+    #[must_use]
+    fn normalized(self) -> Self {
+        self
+    }
 
     /// Settles the name and thereby the identifier of a resource to be created. No I/O: nothing exists yet.
     ///
@@ -142,13 +155,13 @@ pub trait Provider: Sized + Send + Sync {
     fn open(configuration: Self::Configuration, request: &Request) -> Result<Self>;
 }
 
-/// What surrounds the model in one invocation.
-#[derive(Clone, Debug)]
+/// What surrounds the model in one invocation. Prints without the credentials and the token.
+#[derive(Clone)]
 pub struct Request {
     /// When this invocation must have answered.
     pub deadline: Instant,
-    /// The session of the customer's execution role.
-    pub caller_credentials: Option<Credentials>,
+    /// The account of the stack.
+    pub account_id: Option<String>,
     /// The region of the stack.
     pub region: Option<String>,
     /// The ARN of the stack.
@@ -161,6 +174,21 @@ pub struct Request {
     pub stack_tags: BTreeMap<String, String>,
     /// Tags of the whole stack before this update.
     pub previous_stack_tags: BTreeMap<String, String>,
+    /// CloudFormation's own tags of the resource.
+    pub system_tags: BTreeMap<String, String>,
+    /// CloudFormation's own tags before this update.
+    pub previous_system_tags: BTreeMap<String, String>,
+    /// Whether the stack is being rolled back.
+    pub rollback: bool,
+    /// DELETE: whether the stack asks for a snapshot first.
+    pub snapshot_requested: bool,
+    /// Whether the operation is part of drift detection.
+    pub driftable: bool,
+    /// The resource's `CreationPolicy` in the template.
+    pub creation_policy: Option<Value>,
+    /// The resource's `UpdatePolicy` in the template.
+    pub update_policy: Option<Value>,
+    caller_credentials: Option<Credentials>,
 }
 
 impl Request {
@@ -168,14 +196,38 @@ impl Request {
         let data = &invocation.request_data;
         Self {
             deadline,
-            caller_credentials: data.caller_credentials.clone(),
+            account_id: invocation.aws_account_id.clone(),
             region: invocation.region.clone(),
             stack_id: invocation.stack_id.clone(),
             logical_resource_id: data.logical_resource_id.clone(),
             token: invocation.bearer_token.clone(),
             stack_tags: data.stack_tags.clone().unwrap_or_default(),
             previous_stack_tags: data.previous_stack_tags.clone().unwrap_or_default(),
+            system_tags: data.system_tags.clone().unwrap_or_default(),
+            previous_system_tags: data.previous_system_tags.clone().unwrap_or_default(),
+            rollback: invocation.rollback.unwrap_or_default(),
+            snapshot_requested: invocation.snapshot_requested.unwrap_or_default(),
+            driftable: invocation.driftable.unwrap_or_default(),
+            creation_policy: invocation.creation_policy.clone(),
+            update_policy: invocation.update_policy.clone(),
+            caller_credentials: data.caller_credentials.clone(),
         }
+    }
+
+    /// The session of the customer's execution role: what a handler calls AWS with. CloudFormation sends a fresh one with
+    /// every invocation, so it must not be kept. The Lambda's own environment holds the type owner's credentials, which
+    /// are not the customer's.
+    ///
+    /// # Errors
+    /// `InvalidCredentials` where the request has none, or not all of one.
+    pub fn caller_credentials(&self) -> Result<&Credentials> {
+        self.caller_credentials.as_ref().ok_or_else(|| {
+            Error::new(
+                HandlerErrorCode::InvalidCredentials,
+                "the request carries no AWS credentials of the caller; register the type with permissions in its \
+                 handlers, and give the stack an execution role that has them",
+            )
+        })
     }
 
     /// A name for a resource whose template gives none: `stack`, logical id and a hash of both and of the request
@@ -211,6 +263,18 @@ impl Request {
         let mut tags = self.stack_tags.clone();
         tags.extend(own.unwrap_or_default().iter().map(|tag| (tag.key.clone(), tag.value.clone())));
         tags
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("account_id", &self.account_id)
+            .field("region", &self.region)
+            .field("stack_id", &self.stack_id)
+            .field("logical_resource_id", &self.logical_resource_id)
+            .field("caller_credentials", &self.caller_credentials)
+            .finish_non_exhaustive()
     }
 }
 
@@ -266,6 +330,27 @@ mod tests {
         assert!(dashed.starts_with("prod-backups-") && !dashed.contains("--"), "{dashed}");
         // The cut falls on a separator, which must not stay doubled.
         assert!(!request("abcdefghij", "k", "t1").derive_name(24, "-").contains("--"));
+    }
+
+    #[test]
+    fn only_a_provider_that_asks_for_credentials_misses_them() {
+        let none = request("s", "l", "t").caller_credentials().expect_err("there are none").code;
+        assert_eq!(none, HandlerErrorCode::InvalidCredentials);
+
+        let with = |credentials: Value| {
+            let event = json!({"action": "READ", "resourceType": "A::B::C", "bearerToken": "b3arer", "requestData": {
+                "callerCredentials": credentials,
+                "providerCredentials": {"accessKeyId": "PROVIDER", "secretAccessKey": "pr0vider", "sessionToken": null}}});
+            Request::new(&Invocation::parse(event).expect("parses"), Instant::now())
+        };
+        for part in [json!({"accessKeyId": "A", "secretAccessKey": null, "sessionToken": null}), json!({}), Value::Null]
+        {
+            assert!(with(part.clone()).caller_credentials().is_err(), "{part}");
+        }
+        let request = with(json!({"accessKeyId": "AKIA", "secretAccessKey": "s3cr3t", "sessionToken": "t0ken"}));
+        assert_eq!(request.caller_credentials().expect("are there").access_key_id, "AKIA");
+        let printed = format!("{request:?}");
+        assert!(!["s3cr3t", "t0ken", "b3arer", "pr0vider"].iter().any(|secret| printed.contains(secret)), "{printed}");
     }
 
     #[test]

@@ -19,6 +19,12 @@
 //! }
 //! ```
 //!
+//! Two annotations carry a value:
+//! - `#[schemars(extend("x-cfn-keys" = "^[a-z]+$"))]`: what the keys of a map match.
+//! - `#[schemars(extend("x-cfn-transform" = "$lowercase(Name)"))]`: how the service normalises a property, as an expression
+//!   over the model (JSONata for CloudFormation's drift detection). It becomes an entry of `propertyTransform`; the
+//!   engine's side of it is [`Resource::normalized`].
+//!
 //! Source of the dialect: `provider.definition.schema.v1.json` of the CloudFormation CLI 0.2.41 and what `cfn validate`
 //! says of a schema.
 
@@ -62,8 +68,10 @@ annotations! {
     unordered => "x-cfn-unordered";
 }
 
-/// What the keys of a map match: `#[schemars(extend("x-cfn-keys" = "^[a-z]+$"))]`.
+/// What the keys of a map match.
 const KEY_PATTERN: &str = "x-cfn-keys";
+/// How the service normalises a property.
+const TRANSFORM: &str = "x-cfn-transform";
 
 /// The pointer lists, in the order in which a schema shows them.
 const POINTER_LISTS: [&str; 5] = [
@@ -85,6 +93,8 @@ pub struct TypeSchema {
     pub(crate) create_only: Vec<String>,
     /// Pointers as in the schema: `/properties/A/B`.
     pub(crate) write_only: Vec<String>,
+    /// Pointers as in the schema: `/properties/A/B`.
+    pub(crate) read_only: Vec<String>,
     /// Where a model has its tags: `/Tags`.
     pub(crate) tag_property: Option<String>,
     validator: OnceLock<Validator>,
@@ -108,6 +118,7 @@ impl TypeSchema {
             primary_identifier: pointers("primaryIdentifier").iter().map(name).collect(),
             create_only: pointers("createOnlyProperties"),
             write_only: pointers("writeOnlyProperties"),
+            read_only: pointers("readOnlyProperties"),
             tag_property: json["tagging"]["tagProperty"]
                 .as_str()
                 .map(|p| p.trim_start_matches("/properties").to_owned()),
@@ -136,8 +147,8 @@ impl TypeSchema {
             .take(5)
             .map(|error| {
                 let at = error.instance_path().to_string();
-                let secret =
-                    self.write_only.iter().any(|pointer| format!("/properties{at}").starts_with(pointer.as_str()));
+                // A rule broken above a secret quotes the secret with it.
+                let secret = self.write_only.iter().any(|pointer| overlaps(pointer, &at));
                 let rule = if secret { error.masked().to_string() } else { error.to_string() };
                 format!("{}: {rule}", if at.is_empty() { "/" } else { &at })
             })
@@ -158,6 +169,13 @@ impl TypeSchema {
             .map(|pointer| pointer.trim_start_matches("/properties").to_owned())
             .collect()
     }
+}
+
+/// Whether a pointer of the schema (`/properties/A/*/B`) and one into a model (`/A/0`) name the same value, or one a value
+/// inside the other's.
+fn overlaps(pointer: &str, at: &str) -> bool {
+    let (pointer, at) = (pointer.trim_start_matches("/properties").split('/'), at.split('/'));
+    pointer.zip(at).all(|(a, b)| a == b || a == "*")
 }
 
 fn resolve<'a>(definitions: &'a Value, at: &'a Value) -> &'a Value {
@@ -182,8 +200,9 @@ fn generate<R: Resource>() -> Value {
     }
     let definitions = Value::Object(definitions);
 
-    let mut marks = BTreeMap::<&str, Vec<String>>::new();
+    let mut marks = Marks::default();
     collect(&definitions, &root, "", 0, &mut marks);
+    let Marks { lists: mut marks, transforms } = marks;
     let tag_property = marks.get("x-cfn-tags").and_then(|pointers| pointers.first()).cloned();
 
     let mut schema = json!({
@@ -203,6 +222,9 @@ fn generate<R: Resource>() -> Value {
         if let Some(pointers) = marks.remove(format!("x-cfn-{list}").as_str()) {
             schema[list] = pointers.into();
         }
+    }
+    if !transforms.is_empty() {
+        schema["propertyTransform"] = Value::Object(transforms);
     }
     schema["tagging"] = match tag_property {
         Some(pointer) => json!({
@@ -252,17 +274,23 @@ fn handlers<R: Resource>(schema: &Value) -> Value {
     Value::Object(handlers)
 }
 
-/// Walks from the root through references and collects, per annotation, the pointers of what carries it.
-fn collect(
-    definitions: &Value,
-    at: &Value,
-    pointer: &str,
-    depth: usize,
-    marks: &mut BTreeMap<&'static str, Vec<String>>,
-) {
+/// What the annotations of a type say.
+#[derive(Default)]
+struct Marks {
+    /// Per annotation, the pointers of what carries it.
+    lists: BTreeMap<&'static str, Vec<String>>,
+    /// Pointer → expression.
+    transforms: Map<String, Value>,
+}
+
+/// Walks from the root through references and collects the annotations.
+fn collect(definitions: &Value, at: &Value, pointer: &str, depth: usize, marks: &mut Marks) {
     const DEEPEST: usize = 32; // A recursive type would never end, and CloudFormation has no pointer for it.
     for key in ANNOTATIONS.iter().filter(|key| at.get(**key).is_some()) {
-        marks.entry(key).or_default().push(pointer.to_owned());
+        marks.lists.entry(key).or_default().push(pointer.to_owned());
+    }
+    if let Some(expression) = at.get(TRANSFORM) {
+        marks.transforms.insert(pointer.to_owned(), expression.clone());
     }
     if depth == DEEPEST {
         return;
@@ -378,7 +406,7 @@ fn prune(schema: &mut Value) {
 fn drop_annotations(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.retain(|key, _| !ANNOTATIONS.contains(&key.as_str()));
+            map.retain(|key, _| key != TRANSFORM && !ANNOTATIONS.contains(&key.as_str()));
             map.values_mut().for_each(drop_annotations);
         }
         Value::Array(items) => items.iter_mut().for_each(drop_annotations),

@@ -350,8 +350,139 @@ async fn an_unknown_type_and_a_foreign_callback_are_answered() {
     let mut event = harness.event(Action::Read, &json!({"Id": "shelf/a"}));
     event["resourceType"] = "Example::Toy::Chair".into();
     assert_eq!(harness.invoke(event).await.error_code, Some(Code::InvalidRequest));
+}
 
-    let mut event = harness.event(Action::Create, &shelf());
-    event["callbackContext"] = json!({"stabilization": 3});
-    assert_eq!(harness.invoke(event).await.error_code, Some(Code::InternalFailure));
+#[tokio::test]
+async fn an_operation_outlives_a_new_version_of_the_handler() {
+    // What the version before may have left; this one cannot read all of it.
+    let contexts = [
+        json!({"id": {"Id": "shelf/w"}, "stage": {"Wait": {"Sanding": {"grit": 80}}}, "attempt": 4, "since": 1_000_000}),
+        json!({"id": {"Id": "shelf/w"}, "stage": {"Poll": 3}, "since": u64::MAX, "more": true}),
+        json!({"id": "shelf/w"}),
+        json!({"stabilization": 3}),
+    ];
+    for (number, context) in contexts.into_iter().enumerate() {
+        let (service, harness) = service(&format!("deployed {number}"));
+        let model = json!({"Name": "w", "Boards": 1, "Colour": "White", "Code": "s3cr3t"});
+        let first = harness.invoke(harness.event(Action::Create, &model)).await;
+        for action in [Action::Create, Action::Update, Action::Delete] {
+            let mut event = harness.event(action, &first.resource_model.clone().unwrap());
+            event["callbackContext"] = context.clone();
+            event["callbackContext"]["since"] = Value::Null; // Its patience is not what is tested here.
+            let answer = harness.invoke(event.clone()).await;
+            assert_eq!(answer.error_code, None, "{action:?} {context}: {answer:?}");
+            if let Some(left) = &answer.callback_context {
+                assert_eq!(left["id"], json!({"Id": "shelf/w"}), "the context holds the identifier alone");
+                event["callbackContext"] = left.clone();
+                harness.drive(event).await.unwrap();
+            }
+        }
+        assert!(service.lock().unwrap().shelves.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_context_and_a_model_that_name_nothing_touch_nothing() {
+    let (service, harness) = service("nameless callback");
+    for action in [Action::Create, Action::Update, Action::Delete] {
+        let mut event = harness.event(action, &json!({"Boards": 1, "Code": "s3cr3t"}));
+        event["callbackContext"] = json!({"stabilization": "s3cr3t"});
+        let answer = harness.invoke(event).await;
+        assert_eq!(answer.error_code, Some(Code::InternalFailure));
+        let message = answer.message.unwrap();
+        assert!(message.contains("nothing was changed") && !message.contains("s3cr3t"), "{message}");
+    }
+    assert!(service.lock().unwrap().calls.is_empty());
+}
+
+#[tokio::test]
+async fn a_repeated_request_finds_what_it_named_itself() {
+    let (service, harness) = service("own name");
+    let event = harness.event(Action::Create, &json!({"Boards": 1}));
+    harness.drive(event.clone()).await.unwrap();
+    harness.drive(event.clone()).await.unwrap();
+    assert_eq!(service.lock().unwrap().shelves.len(), 1);
+
+    let mut other = event;
+    other["bearerToken"] = "another operation".into();
+    harness.drive(other).await.unwrap();
+    assert_eq!(service.lock().unwrap().shelves.len(), 2);
+}
+
+#[tokio::test]
+async fn a_value_that_the_service_normalises_keeps_the_template_s_form() {
+    let (_, harness) = service("normalised");
+    let mut wanted = shelf();
+    wanted["Label"] = "Books..".into();
+    let created = harness.create(&wanted).await.unwrap();
+    assert_eq!(created["Label"], "Books..");
+    assert_eq!(harness.read(&created).await.unwrap()["Label"], "Books", "what the service has");
+    assert_eq!(harness.schema().json["propertyTransform"]["/properties/Label"], "$replace(Label, /\\.+$/, '')");
+    assert!(!harness.schema().json.to_string().contains("x-cfn-"));
+}
+
+#[tokio::test]
+async fn annotations_reach_into_nested_properties() {
+    let (_, harness) = service("nested");
+    let schema = &harness.schema().json;
+    assert_eq!(schema["createOnlyProperties"], json!(["/properties/Name", "/properties/Finish/Maker"]));
+    assert_eq!(schema["conditionalCreateOnlyProperties"], json!(["/properties/Finish/Wood"]));
+    assert_eq!(schema["writeOnlyProperties"], json!(["/properties/Code", "/properties/Finish/Recipe"]));
+
+    let mut wanted = shelf();
+    wanted["Finish"] = json!({"Maker": "m", "Wood": 3, "Recipe": "s3cr3t"});
+    let begun = harness.invoke(harness.event(Action::Create, &wanted)).await;
+    assert_eq!(begun.resource_model.unwrap()["Finish"]["Recipe"], "s3cr3t", "the next invocation needs it");
+    let created = harness.create(&wanted).await.unwrap();
+    assert_eq!(created["Finish"], json!({"Maker": "m", "Wood": 3}));
+
+    for (member, value, expected) in [("Maker", json!("n"), "/Finish/Maker"), ("Wood", json!(2), "/Finish/Wood")] {
+        let mut changed = created.clone();
+        changed["Finish"][member] = value;
+        let failure = harness.update(&created, &changed).await.unwrap_err();
+        assert_eq!(failure.code, Code::NotUpdatable);
+        assert!(failure.message.contains(expected), "{}", failure.message);
+    }
+    let mut darker = created.clone();
+    darker["Finish"]["Wood"] = 4.into();
+    harness.update(&created, &darker).await.unwrap();
+
+    let mut bad = shelf();
+    bad["Finish"] = json!({"Recipe": "s3", "Extra": "t0p"});
+    let message = harness.create(&bad).await.unwrap_err().message;
+    assert!(message.contains("/Finish/Recipe") && !message.contains("s3"), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_told_in_bytes() {
+    let (_, harness) = service("large");
+    let mut large = shelf();
+    large["Label"] = "x".repeat(cfn_provider::limits::MODEL).into();
+    let answer = harness.invoke(harness.event(Action::Create, &large)).await;
+    assert_eq!(answer.error_code, Some(Code::InvalidRequest));
+    assert!(answer.message.unwrap().contains("bytes of JSON; 2621440 are the most"));
+
+    // What the service made of it: here a model that fits on its way in and not with the stack's tags on its way out.
+    large["Label"] = "x".repeat(cfn_provider::limits::MODEL - 200).into();
+    let tags: Value =
+        (0..40).map(|n| (format!("stack-tag-{n}"), json!("value"))).collect::<serde_json::Map<_, _>>().into();
+    let answer = harness.stack_tags(tags).create(&large).await.unwrap_err();
+    assert_eq!(answer.code, Code::ServiceLimitExceeded, "{}", answer.message);
+}
+
+#[tokio::test]
+async fn an_operation_may_take_a_day_and_a_half() {
+    let (service, harness) = service("patient");
+    let created = harness.create(&shelf()).await.unwrap();
+    let busy = Fault::Fails(Code::ResourceConflict, Some(Retry::default()));
+    service.lock().unwrap().faults.extend([busy.clone(), busy]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (hours, status) in [(35, OperationStatus::InProgress), (37, OperationStatus::Failed)] {
+        let mut event = harness.event(Action::Delete, &created);
+        event["callbackContext"] =
+            json!({"id": {"Id": "shelf/a"}, "stage": "Act", "attempt": 200, "since": now - hours * 3_600});
+        let answer = harness.invoke(event).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.callback_delay_seconds.is_none_or(|delay| delay == 900), "the longest delay");
+    }
 }

@@ -2,7 +2,7 @@
 
 use cfn_provider::{
     Change, Context, Error, HandlerErrorCode, Page, Provider, Request, Resource, Result, Retry, Step, Tag,
-    schema::{create_only, primary_identifier, read_only, tags, unordered, write_only},
+    schema::{conditional_create_only, create_only, primary_identifier, read_only, tags, unordered, write_only},
     testing::Harness,
 };
 use schemars::JsonSchema;
@@ -38,6 +38,11 @@ pub(crate) struct Shelf {
     /// The code of its lock.
     #[schemars(transform = write_only, length(min = 4))]
     pub(crate) code: Option<String>,
+    /// What is written on it; the service drops dots at its end.
+    #[schemars(extend("x-cfn-transform" = "$replace(Label, /\\.+$/, '')"))]
+    pub(crate) label: Option<String>,
+    /// How it is finished.
+    pub(crate) finish: Option<Finish>,
     /// The tags.
     #[schemars(transform = tags)]
     pub(crate) tags: Option<Vec<Tag>>,
@@ -50,6 +55,21 @@ pub(crate) enum Colour {
     Oak,
     /// Painted.
     White,
+}
+
+/// A finish.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct Finish {
+    /// Who made it.
+    #[schemars(transform = create_only)]
+    pub(crate) maker: Option<String>,
+    /// The kind of wood, which can become darker in place and never lighter.
+    #[schemars(transform = conditional_create_only)]
+    pub(crate) wood: Option<u32>,
+    /// What the paint is mixed of.
+    #[schemars(transform = write_only, length(min = 4))]
+    pub(crate) recipe: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,9 +182,15 @@ type Cx = Context<Toys>;
 
 impl Resource for Shelf {
     const TYPE_NAME: &'static str = "Example::Toy::Shelf";
+    const TIMEOUT_MINUTES: u32 = 2_160;
     type Provider = Toys;
     type Id = Id;
     type Wait = Wait;
+
+    fn normalized(mut self) -> Self {
+        self.label = self.label.map(|label| label.trim_end_matches('.').to_owned());
+        self
+    }
 
     fn identify(&mut self, cx: &Cx) -> Result<Id> {
         let name = self.name.get_or_insert_with(|| cx.request.derive_name(40, "-"));
@@ -198,6 +224,10 @@ impl Resource for Shelf {
         if change.current.boards > self.boards {
             return Err(Error::new(HandlerErrorCode::NotUpdatable, "/Boards can only grow"));
         }
+        let wood = |shelf: &Shelf| shelf.finish.as_ref().and_then(|finish| finish.wood);
+        if wood(&change.current) > wood(self) {
+            return Err(Error::new(HandlerErrorCode::NotUpdatable, "/Finish/Wood can only become darker"));
+        }
         self.put("PATCH", id, cx).await?;
         Ok(Step::Done)
     }
@@ -230,10 +260,13 @@ impl Resource for Shelf {
 
 impl Shelf {
     async fn put(&self, verb: &str, id: &Id, cx: &Cx) -> Result<()> {
-        let mut shelf = self.clone();
+        let mut shelf = self.clone().normalized();
         shelf.id = Some(id.id.clone());
         shelf.name = Some(id.id.trim_start_matches("shelf/").into());
         shelf.code = None;
+        if let Some(finish) = &mut shelf.finish {
+            finish.recipe = None;
+        }
         shelf.tags = Some(Tag::list(cx.request.desired_tags(self.tags.as_deref())));
         let set = |service: &mut MutexGuard<'_, Service>| {
             let before = service.shelves.insert(id.id.clone(), shelf);
