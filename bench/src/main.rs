@@ -1,0 +1,87 @@
+//! Measures the handlers beside their peers, in one run on one machine: read the ratios, not the absolutes.
+//!
+//! `cargo xtask bench` builds it for release, with what it measures, and calls it; its own speed counts, since it is the
+//! Lambda and the Azure that the handlers wait for.
+
+mod instance;
+mod measure;
+mod report;
+mod side;
+mod stub;
+mod usage;
+
+use clap::{Parser, Subcommand};
+use measure::Measured;
+use side::Side;
+use std::{fs, path::PathBuf, process::ExitCode};
+use stub::Stub;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Start, first answer and warm READs of our handlers and of the Python plugin's
+    Handlers(Handlers),
+}
+
+#[derive(clap::Args)]
+struct Handlers {
+    /// Our handlers
+    #[arg(long)]
+    bootstrap: PathBuf,
+    /// A Python with awslambdaric
+    #[arg(long)]
+    python: PathBuf,
+    /// What the Python plugin's zip unpacks to
+    #[arg(long)]
+    python_folder: PathBuf,
+    /// Where ca.pem, certificate.pem and key.pem are, and the logs go
+    #[arg(long)]
+    folder: PathBuf,
+    /// Fresh processes of each side
+    #[arg(long)]
+    cold: usize,
+    /// Invocations of a process that is warm
+    #[arg(long)]
+    warm: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let What::Handlers(handlers) = Arguments::parse().what;
+    match run(&handlers).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(handlers: &Handlers) -> Result<(), String> {
+    let folder = &handlers.folder;
+    let authority = folder.join("ca.pem");
+    let pem = fs::read_to_string(&authority).map_err(|error| format!("reading {}: {error}", authority.display()))?;
+    let stub = Stub::start(&folder.join("certificate.pem"), &folder.join("key.pem"))?;
+    let python =
+        |delivery| Side::python(&handlers.python, &handlers.python_folder, &authority, &stub, delivery, folder);
+    let sides = [Side::ours(&handlers.bootstrap, &pem, &stub, folder)?, python(true)?, python(false)?];
+    let mut measured = [Measured::default(), Measured::default(), Measured::default()];
+    let before = usage::load();
+    measure::cold(&sides, &mut measured, &stub, handlers.cold).await?;
+    measure::warm(&sides, &mut measured, &stub, handlers.warm).await?;
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!(
+        "One READ of a storage account; medians of {} starts and {} warm invocations, the sides by turns.\n\
+         {cores} cores; load average {before} before, {} after.\n",
+        handlers.cold,
+        handlers.warm,
+        usage::load(),
+    );
+    println!("{}\n{}", report::table(&sides, &measured), report::goals(&sides, &measured));
+    Ok(())
+}

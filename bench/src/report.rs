@@ -1,0 +1,126 @@
+//! The table, and the goals that it is held against.
+
+use crate::{
+    measure::{Measured, median, percentile},
+    side::Side,
+};
+use std::time::Duration;
+
+const COLUMNS: [&str; 11] = [
+    "handler",
+    "first poll, ms",
+    "first answer, ms",
+    "CPU to first answer, ms",
+    "warm p50, ms",
+    "warm p99, ms",
+    "warm CPU, ms",
+    "peak, MiB",
+    "zip, MB",
+    "calls, first",
+    "calls, warm",
+];
+
+/// One row for each side.
+pub(crate) fn table(sides: &[Side], measured: &[Measured]) -> String {
+    let rows = sides.iter().zip(measured).map(|(side, measured)| {
+        vec![
+            side.name.to_owned(),
+            milliseconds(median(&measured.first_poll)),
+            milliseconds(median(&measured.first_answer)),
+            milliseconds(median(&measured.cold_cpu)),
+            milliseconds(median(&measured.warm)),
+            milliseconds(percentile(&measured.warm, 0.99)),
+            milliseconds(measured.warm_cpu),
+            format!("{:.1}", mebibytes(measured.peak)),
+            format!("{:.2}", megabytes(side.zip)),
+            format!("{:.1}", measured.cold_calls),
+            format!("{:.1}", measured.warm_calls),
+        ]
+    });
+    markdown(&COLUMNS, rows.collect())
+}
+
+/// The goals. The first side is ours, the second is the peer that the goals are about, the others are for comparison.
+pub(crate) fn goals(sides: &[Side], measured: &[Measured]) -> String {
+    let (Some(side), Some(ours)) = (sides.first(), measured.first()) else { return String::new() };
+    let ratio = |goal: &'static str, what: &str, at_most: f64, of: &dyn Fn(&Measured) -> f64| {
+        let ratios: Vec<f64> = measured.iter().skip(1).map(|peer| of(peer) / of(ours)).collect();
+        let text = ratios.iter().map(|ratio| format!("1/{ratio:.0}")).collect::<Vec<_>>().join("; ");
+        row(goal, format!("{what} ≤ 1/{at_most:.0} of Python"), text, ratios.first().is_some_and(|r| *r >= at_most))
+    };
+    let cpu = median(&ours.cold_cpu);
+    let (peak, zip) = (mebibytes(ours.peak), megabytes(side.zip));
+    let rows = vec![
+        ratio("G1", "start → first poll", 50.0, &|m| median(&m.first_poll).as_secs_f64()),
+        ratio("G2", "start → first answer", 40.0, &|m| median(&m.first_answer).as_secs_f64()),
+        ratio("G3", "warm CPU per invocation", 100.0, &|m| m.warm_cpu.as_secs_f64()),
+        row(
+            "G4",
+            "CPU to the first answer ≤ 10 ms".to_owned(),
+            format!("{} ms", milliseconds(cpu)),
+            cpu <= Duration::from_millis(10),
+        ),
+        row("G5", "peak memory ≤ 24 MiB".to_owned(), format!("{peak:.1} MiB"), peak <= 24.0),
+        row("G5", "zip ≤ 5 MB".to_owned(), format!("{zip:.2} MB"), zip <= 5.0),
+        row(
+            "G6",
+            "a warm READ is one remote call".to_owned(),
+            format!("{:.2}", ours.warm_calls),
+            (ours.warm_calls - 1.0).abs() < 1e-9,
+        ),
+    ];
+    let peers = sides.iter().skip(1).map(|side| side.name).collect::<Vec<_>>().join("; ");
+    let measured = format!("measured ({peers})");
+    markdown(&["#", "goal", &measured, "verdict"], rows)
+}
+
+fn row(number: &str, goal: String, measured: String, met: bool) -> Vec<String> {
+    vec![number.to_owned(), goal, measured, if met { "met" } else { "not met" }.to_owned()]
+}
+
+fn milliseconds(time: Duration) -> String {
+    let time = time.as_secs_f64() * 1e3;
+    if time < 10.0 { format!("{time:.2}") } else { format!("{time:.0}") }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn markdown(columns: &[&str], rows: Vec<Vec<String>>) -> String {
+    let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+    let width = |at: usize| {
+        let cells = rows.iter().chain([&columns]).filter_map(|row: &Vec<String>| row.get(at));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:<width$}", width = width(at)));
+        format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+    };
+    let rule = (0..columns.len()).map(|at| "-".repeat(width(at))).collect();
+    [&columns, &rule].into_iter().chain(&rows).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned() {
+        let rows = vec![vec!["ä→b".to_owned(), "1".to_owned()], vec!["c".to_owned(), "1/220".to_owned()]];
+        assert_eq!(
+            markdown(&["#", "goal"], rows),
+            "| #   | goal  |\n| --- | ----- |\n| ä→b | 1     |\n| c   | 1/220 |\n"
+        );
+    }
+
+    #[test]
+    fn short_times_keep_their_digits() {
+        assert_eq!(milliseconds(Duration::from_micros(1234)), "1.23");
+        assert_eq!(milliseconds(Duration::from_micros(123_456)), "123");
+    }
+}

@@ -1,0 +1,215 @@
+//! The handlers that are compared: how each is started and what it is asked.
+
+use crate::stub::{ACCOUNT, Stub};
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    io::{Cursor, Write},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+/// One handler.
+pub(crate) struct Side {
+    /// As the report calls it.
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// Where Lambda would have unpacked it.
+    pub(crate) folder: PathBuf,
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// A READ of the account.
+    pub(crate) event: Bytes,
+    /// What `cfn submit` would ship of it, bytes.
+    pub(crate) zip: u64,
+    log: PathBuf,
+}
+
+impl Side {
+    /// Our `bootstrap`, in a production event.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(crate) fn ours(bootstrap: &Path, authority: &str, stub: &Stub, output: &Path) -> Result<Self, String> {
+        let (group, name) = group_and_name();
+        let properties = json!({
+            "Id": ACCOUNT,
+            "ResourceGroupId": ACCOUNT.split("/providers/").next(),
+            "AccountName": name,
+            "Location": "westeurope",
+            "Kind": "StorageV2",
+            "Sku": {"Name": "Standard_LRS"},
+            "MinimumTlsVersion": "TLS1_2",
+            "Tags": [{"Key": "purpose", "Value": group}],
+        });
+        let configuration = json!({
+            "TenantId": TENANT, "ClientId": CLIENT, "ClientSecret": SECRET, "SubscriptionId": subscription(),
+            "Endpoints": {
+                "ResourceManager": stub.resource_manager, "Authority": stub.entra, "CertificateAuthority": authority
+            },
+        });
+        let mut archive = Archive::default();
+        archive.add("bootstrap", bootstrap)?;
+        Ok(Self {
+            name: "Rust (this project)",
+            program: bootstrap.to_owned(),
+            arguments: Vec::new(),
+            folder: bootstrap.parent().unwrap_or(Path::new("/")).to_owned(),
+            environment: Vec::new(),
+            event: event(&properties, &configuration, true),
+            zip: archive.size()?,
+            log: output.join("rust.log"),
+        })
+    }
+
+    /// The Python plugin: `folder` is what its zip would unpack to, `python` has Lambda's runtime client installed.
+    /// CloudFormation always asks for delivery of logs and metrics where the type has a log group; without, it is what
+    /// the plugin costs alone.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(crate) fn python(
+        python: &Path,
+        folder: &Path,
+        authority: &Path,
+        stub: &Stub,
+        delivery: bool,
+        output: &Path,
+    ) -> Result<Self, String> {
+        let (group, name) = group_and_name();
+        let properties = json!({
+            "TenantId": TENANT, "ClientId": CLIENT, "ClientSecret": SECRET, "SubscriptionId": subscription(),
+            "ResourceGroup": group, "AccountName": name,
+        });
+        let mut archive = Archive::default();
+        archive.add_tree(folder)?;
+        let authority = authority.to_string_lossy().into_owned();
+        Ok(Self {
+            name: if delivery { "Python plugin" } else { "Python, no delivery" },
+            program: python.to_owned(),
+            arguments: vec!["-m".into(), "awslambdaric".into(), "handlers.resource".into()],
+            folder: folder.to_owned(),
+            environment: vec![
+                ("_HANDLER", "handlers.resource".into()),
+                ("PYTHONPATH", folder.to_string_lossy().into_owned()),
+                // Where Lambda unpacks to is read-only, so nothing that one start compiles is there for the next.
+                ("PYTHONDONTWRITEBYTECODE", "1".into()),
+                ("AUTHORITY", stub.entra.clone()),
+                ("RESOURCE_MANAGER", stub.resource_manager.clone()),
+                ("AWS_ENDPOINT_URL", stub.aws.clone()),
+                ("AWS_CA_BUNDLE", authority.clone()),
+                ("REQUESTS_CA_BUNDLE", authority),
+            ],
+            event: event(&properties, &Value::Null, delivery),
+            zip: archive.size()?,
+            log: output.join(if delivery { "python.log" } else { "python-no-delivery.log" }),
+        })
+    }
+
+    /// Where the processes of this side print to.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(crate) fn log(&self) -> Result<Stdio, String> {
+        let file = File::options().create(true).append(true).open(&self.log);
+        file.map(Stdio::from).map_err(|error| format!("opening {}: {error}", self.log.display()))
+    }
+}
+
+const TENANT: &str = "11111111-1111-1111-1111-111111111111";
+const CLIENT: &str = "22222222-2222-2222-2222-222222222222";
+const SECRET: &str = "bench-client-secret";
+
+fn subscription() -> &'static str {
+    ACCOUNT.split('/').nth(2).expect("the id has a subscription")
+}
+
+fn group_and_name() -> (&'static str, &'static str) {
+    let mut parts = ACCOUNT.split('/');
+    (parts.nth(4).expect("the id has a group"), parts.next_back().expect("the id has a name"))
+}
+
+/// A READ as CloudFormation's protocol 2.0.0 sends it.
+fn event(properties: &Value, configuration: &Value, delivery: bool) -> Bytes {
+    let session = json!({
+        "accessKeyId": "ASIAEXAMPLE000000000", "secretAccessKey": "example".repeat(6), "sessionToken": "example".repeat(100)
+    });
+    let event = json!({
+        "action": "READ",
+        "awsAccountId": "000000000000",
+        "bearerToken": "6f6b7e0c-6a53-4b0e-8f5a-000000000001",
+        "region": "us-east-1",
+        "responseEndpoint": null,
+        "nextToken": null,
+        "maxResults": null,
+        "resourceType": "Azure::Storage::StorageAccount",
+        "resourceTypeVersion": "00000008",
+        "stackId": "arn:aws:cloudformation:us-east-1:000000000000:stack/example/6f6b7e0c-6a53-4b0e-8f5a-000000000002",
+        "callbackContext": null,
+        "snapshotRequested": null,
+        "rollback": null,
+        "driftable": null,
+        "features": {},
+        "updatePolicy": {},
+        "creationPolicy": {},
+        "requestContext": {"invocation": 1, "callbackContext": {}},
+        "requestData": {
+            "callerCredentials": session,
+            "providerCredentials": if delivery { session.clone() } else { Value::Null },
+            "platformCredentials": null,
+            "providerLogGroupName": if delivery { "azure-storage-storageaccount-logs".into() } else { Value::Null },
+            "logicalResourceId": "Account",
+            "resourceProperties": properties,
+            "previousResourceProperties": null,
+            "typeConfiguration": configuration,
+            "systemTags": {"aws:cloudformation:stack-name": "example"},
+            "previousSystemTags": null,
+            "stackTags": {"stack": "example"},
+            "previousStackTags": null,
+        },
+    });
+    event.to_string().into()
+}
+
+/// A zip as the plugins make it.
+struct Archive(ZipWriter<Cursor<Vec<u8>>>);
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self(ZipWriter::new(Cursor::default()))
+    }
+}
+
+impl Archive {
+    fn add(&mut self, name: &str, path: &Path) -> Result<(), String> {
+        let failed = |error: &dyn std::fmt::Display| format!("packing {}: {error}", path.display());
+        let bytes = fs::read(path).map_err(|error| failed(&error))?;
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+        self.0.start_file(name, options).map_err(|error| failed(&error))?;
+        self.0.write_all(&bytes).map_err(|error| failed(&error))
+    }
+
+    fn add_tree(&mut self, root: &Path) -> Result<(), String> {
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let failed = |error| format!("reading {}: {error}", folder.display());
+            for entry in fs::read_dir(&folder).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+                    self.add(&name, &path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn size(self) -> Result<u64, String> {
+        let zip = self.0.finish().map_err(|error| format!("packing: {error}"))?;
+        Ok(zip.into_inner().len() as u64)
+    }
+}

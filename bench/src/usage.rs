@@ -1,0 +1,69 @@
+//! What a process has used so far, from `/proc`.
+
+use std::{fs, time::Duration};
+
+/// CPU time and memory of one process.
+pub(crate) struct Usage {
+    /// User and system time of its living threads. The handlers measured here end no thread.
+    pub(crate) cpu: Duration,
+    /// The most memory that was resident at a time, bytes.
+    pub(crate) peak: u64,
+}
+
+impl Usage {
+    /// Reads the usage of a process, which should be asleep: the kernel books a running thread's time at its next switch.
+    ///
+    /// # Errors
+    /// The process is gone, or the kernel keeps no such figures.
+    pub(crate) fn of(process: u32) -> Result<Self, String> {
+        let unreadable = |path: &str| {
+            let path = path.to_owned();
+            move |error| format!("reading {path}: {error}")
+        };
+        let tasks = format!("/proc/{process}/task");
+        let mut cpu = Duration::ZERO;
+        for task in fs::read_dir(&tasks).map_err(unreadable(&tasks))? {
+            // In nanoseconds, where /proc/PID/stat counts in hundredths of a second.
+            let file = task.map_err(unreadable(&tasks))?.path().join("schedstat");
+            let text = fs::read_to_string(&file).map_err(unreadable(&file.to_string_lossy()))?;
+            let nanoseconds = text.split_whitespace().next().and_then(|number| number.parse().ok());
+            cpu += Duration::from_nanos(nanoseconds.ok_or_else(|| format!("{} is malformed", file.display()))?);
+        }
+        let file = format!("/proc/{process}/status");
+        let text = fs::read_to_string(&file).map_err(unreadable(&file))?;
+        let kilobytes: Option<u64> = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
+        let peak = kilobytes.ok_or_else(|| format!("{file} has no VmHWM"))? * 1024;
+        Ok(Self { cpu, peak })
+    }
+}
+
+/// The load averages of the last 1, 5 and 15 minutes, as the kernel prints them.
+pub(crate) fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn work_and_memory_are_seen() {
+        let before = Usage::of(std::process::id()).unwrap();
+        let memory = vec![1_u8; 64 << 20];
+        let until = Instant::now() + Duration::from_millis(60);
+        let mut sum = 0_u64;
+        while Instant::now() < until {
+            sum += memory.iter().step_by(4096).map(|byte| u64::from(*byte)).sum::<u64>();
+        }
+        assert!(sum > 0);
+        std::thread::sleep(Duration::from_millis(5));
+        let after = Usage::of(std::process::id()).unwrap();
+        assert!(after.cpu > before.cpu + Duration::from_millis(5), "{:?} after {:?}", after.cpu, before.cpu);
+        assert!(after.peak >= 64 << 20, "{}", after.peak);
+    }
+}
