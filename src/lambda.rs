@@ -1,11 +1,13 @@
 //! The Lambda event loop: an event in, a ProgressEvent out, whatever happens between.
 
 use crate::{
+    delivery::Delivery,
     envelope::{self, Event},
     error::{Error, HandlerErrorCode},
-    protocol::ProgressEvent,
+    protocol::{Invocation, ProgressEvent},
+    redaction::Secrets,
     registry::{self, Entry},
-    telemetry,
+    telemetry::{self, Scope},
 };
 use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -19,15 +21,17 @@ use tokio::time::Instant;
 /// Kept back from every budget for the answer's way to CloudFormation.
 const RESERVE: Duration = Duration::from_secs(2);
 
-/// Serves a registry until Lambda ends the process. Called as `bootstrap schema`, as build tools do, it prints the
-/// schemas of its types as a JSON array and returns.
+/// Serves a registry until Lambda ends the process.
+///
+/// Called as `bootstrap schema TYPE`, as build tools do, it prints the schema of that type and returns; without a type, a
+/// JSON array of all schemas.
 ///
 /// # Errors
-/// Those of the Lambda Runtime API: its endpoint is missing or unreachable.
+/// Those of the Lambda Runtime API: its endpoint is missing or unreachable. `schema`: the type is not served.
 pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Error> {
-    if std::env::args().nth(1).as_deref() == Some("schema") {
-        let schemas: Vec<&Value> = registry.iter().map(|entry| &(entry.schema)().json).collect();
-        println!("{}", serde_json::to_string_pretty(&schemas)?);
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("schema") {
+        println!("{}", schemas(registry, arguments.next().as_deref())?);
         return Ok(());
     }
     telemetry::init();
@@ -36,6 +40,14 @@ pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Err
         Ok::<_, lambda_runtime::Error>(respond(registry, event.payload, remaining, &event.context.request_id).await)
     }))
     .await
+}
+
+fn schemas(registry: &[Entry], type_name: Option<&str>) -> Result<String, lambda_runtime::Error> {
+    let json = |entry: &Entry| &(entry.schema)().json;
+    Ok(match type_name {
+        Some(name) => serde_json::to_string_pretty(json(registry::find(registry, name).map_err(|error| error.message)?))?,
+        None => serde_json::to_string_pretty(&registry.iter().map(json).collect::<Vec<&Value>>())?,
+    })
 }
 
 /// Answers one event. Never fails and never unwinds: CloudFormation cannot read a Lambda error.
@@ -51,12 +63,29 @@ pub async fn answer_text(registry: &[Entry], event: &[u8], remaining: Duration, 
 }
 
 async fn respond(registry: &[Entry], event: Event, remaining: Duration, reference: &str) -> ProgressEvent {
-    let invocation = match envelope::open(event) {
-        Ok(invocation) => invocation,
-        Err(error) => return ProgressEvent::failed(&error),
-    };
+    match envelope::open(event) {
+        Ok(invocation) => attend(registry, &invocation, remaining, reference).await,
+        Err(error) => ProgressEvent::failed(&error),
+    }
+}
+
+/// Answers one invocation, with its logs and metrics where CloudFormation wants them.
+async fn attend(registry: &[Entry], invocation: &Invocation, remaining: Duration, reference: &str) -> ProgressEvent {
     let deadline = Instant::now() + invocation.action.budget().min(remaining).saturating_sub(RESERVE);
-    AssertUnwindSafe(registry::dispatch(registry, &invocation, deadline)).catch_unwind().await.unwrap_or_else(|_| {
+    let schema = registry::find(registry, &invocation.resource_type).ok().map(|entry| (entry.schema)());
+    let delivery = Delivery::of(invocation);
+    let scope = Scope::enter(Secrets::of(invocation, schema), delivery.is_some());
+    let handler = guarded(registry, invocation, deadline, reference);
+    let mut answer = match &delivery {
+        Some(delivery) => delivery.around(deadline, handler, || scope.take()).await,
+        None => handler.await,
+    };
+    answer.message = answer.message.map(|message| scope.secrets().message(&message).into_owned());
+    answer
+}
+
+async fn guarded(registry: &[Entry], invocation: &Invocation, deadline: Instant, reference: &str) -> ProgressEvent {
+    AssertUnwindSafe(registry::dispatch(registry, invocation, deadline)).catch_unwind().await.unwrap_or_else(|_| {
         ProgressEvent::failed(&Error::new(
             HandlerErrorCode::InternalFailure,
             format!(

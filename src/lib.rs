@@ -4,14 +4,17 @@
 //! with it. The struct is the model and the model is the schema ([`schema`]). The engine keeps CloudFormation's contract,
 //! so that a handler holds nothing but the service's verbs.
 
+mod delivery;
 mod engine;
 mod envelope;
 mod error;
+mod http;
 pub mod lambda;
 pub mod limits;
 mod model;
 mod progress;
 pub mod protocol;
+mod redaction;
 pub mod registry;
 mod resource;
 pub mod schema;

@@ -237,14 +237,9 @@ impl Request {
     pub fn derive_name(&self, longest: usize, separator: &str) -> String {
         const HASH: usize = 12;
         let stack = self.stack_id.as_deref().and_then(|arn| arn.split('/').nth(1)).unwrap_or_default();
-        let logical = self.logical_resource_id.as_deref().unwrap_or("resource");
-        let mut hasher = Sha256::new();
-        for part in [self.stack_id.as_deref().unwrap_or_default(), logical, self.token.as_deref().unwrap_or_default()] {
-            hasher.update(part.as_bytes());
-            hasher.update([0]);
-        }
-        let hash: String = hasher
-            .finalize()
+        let logical = self.logical();
+        let hash: String = self
+            .digest()
             .iter()
             .take(HASH)
             .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]))
@@ -256,6 +251,31 @@ impl Request {
             name.truncate(name.len() - separator.len());
         }
         if name.is_empty() { hash } else { name + separator + &hash }
+    }
+
+    /// A UUID for a resource whose name must be one and whose template gives none: like [`Self::derive_name`], the same
+    /// for the same request and another for a replacement. Version 8 of RFC 9562, whose bits are ours.
+    pub fn derive_uuid(&self) -> String {
+        let digest = self.digest();
+        let mut bytes: [u8; 16] = std::array::from_fn(|index| digest[index]);
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
+    fn logical(&self) -> &str {
+        self.logical_resource_id.as_deref().unwrap_or("resource")
+    }
+
+    /// What tells this request from others: the stack, the logical id and the request token.
+    fn digest(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        for part in [self.stack_id.as_deref(), Some(self.logical()), self.token.as_deref()] {
+            hasher.update(part.unwrap_or_default().as_bytes());
+            hasher.update([0]);
+        }
+        hasher.finalize().into()
     }
 
     /// The tags a resource shall carry: the stack's, overridden by its own.
@@ -330,6 +350,17 @@ mod tests {
         assert!(dashed.starts_with("prod-backups-") && !dashed.contains("--"), "{dashed}");
         // The cut falls on a separator, which must not stay doubled.
         assert!(!request("abcdefghij", "k", "t1").derive_name(24, "-").contains("--"));
+    }
+
+    #[test]
+    fn derived_uuids_are_shaped_repeat_and_differ() {
+        let uuid = request("s", "Access", "t1").derive_uuid();
+        assert_eq!(uuid, request("s", "Access", "t1").derive_uuid());
+        assert_ne!(uuid, request("s", "Access", "t2").derive_uuid());
+        assert_ne!(uuid, request("s", "Other", "t1").derive_uuid());
+        let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{uuid}");
+        assert!(uuid.as_bytes()[14] == b'8' && b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
     }
 
     #[test]
