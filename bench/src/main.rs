@@ -12,8 +12,8 @@ mod usage;
 
 use clap::{Parser, Subcommand};
 use measure::Measured;
-use side::Side;
-use std::{fs, path::PathBuf, process::ExitCode};
+use side::{Delivery, Side, Trust};
+use std::{path::PathBuf, process::ExitCode};
 use stub::Stub;
 
 #[derive(Parser)]
@@ -39,7 +39,7 @@ struct Handlers {
     /// What the Python plugin's zip unpacks to
     #[arg(long)]
     python_folder: PathBuf,
-    /// Where ca.pem, certificate.pem and key.pem are, and the logs go
+    /// Where ca.pem, bundle.pem, certificate.pem and key.pem are, and the logs go
     #[arg(long)]
     folder: PathBuf,
     /// Fresh processes of each side
@@ -64,13 +64,12 @@ async fn main() -> ExitCode {
 
 async fn run(handlers: &Handlers) -> Result<(), String> {
     let folder = &handlers.folder;
-    let authority = folder.join("ca.pem");
-    let pem = fs::read_to_string(&authority).map_err(|error| format!("reading {}: {error}", authority.display()))?;
+    let trust = Trust::read(folder)?;
     let stub = Stub::start(&folder.join("certificate.pem"), &folder.join("key.pem"))?;
-    let python =
-        |delivery| Side::python(&handlers.python, &handlers.python_folder, &authority, &stub, delivery, folder);
-    let sides = [Side::ours(&handlers.bootstrap, &pem, &stub, folder)?, python(true)?, python(false)?];
-    let mut measured = [Measured::default(), Measured::default(), Measured::default()];
+    let ours = |delivery| Side::ours(&handlers.bootstrap, &trust, &stub, delivery);
+    let python = |delivery| Side::python(&handlers.python, &handlers.python_folder, &trust, &stub, delivery);
+    let sides = [ours(Delivery::On)?, ours(Delivery::Off)?, python(Delivery::On)?, python(Delivery::Off)?];
+    let mut measured = [(); 4].map(|()| Measured::default());
     let before = usage::load();
     measure::cold(&sides, &mut measured, &stub, handlers.cold).await?;
     measure::warm(&sides, &mut measured, &stub, handlers.warm).await?;
@@ -82,6 +81,8 @@ async fn run(handlers: &Handlers) -> Result<(), String> {
         handlers.warm,
         usage::load(),
     );
-    println!("{}\n{}", report::table(&sides, &measured), report::goals(&sides, &measured));
+    let [ours, ours_alone, python, python_alone] = &measured;
+    println!("{}", report::table(&sides, &measured));
+    println!("{}", report::goals(sides[0].zip, (ours, python), (ours_alone, python_alone)));
     Ok(())
 }

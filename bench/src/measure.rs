@@ -1,6 +1,11 @@
 //! The runs: the sides take turns, so that what else the machine does falls on all of them.
 
-use crate::{instance::Instance, side::Side, stub::Stub, usage::Usage};
+use crate::{
+    instance::Instance,
+    side::Side,
+    stub::{Calls, Stub},
+    usage::Usage,
+};
 use hyper::body::Bytes;
 use serde_json::Value;
 use std::time::Duration;
@@ -26,9 +31,25 @@ pub(crate) struct Measured {
     /// The most memory that any process held, bytes.
     pub(crate) peak: u64,
     /// The calls to services in the first invocation of a process, on average.
-    pub(crate) cold_calls: f64,
+    pub(crate) cold_calls: Average,
     /// The calls to services in an invocation after the first, on average.
-    pub(crate) warm_calls: f64,
+    pub(crate) warm_calls: Average,
+}
+
+/// Calls per invocation.
+#[derive(Default)]
+pub(crate) struct Average {
+    /// To Azure.
+    pub(crate) azure: f64,
+    /// To AWS.
+    pub(crate) aws: f64,
+}
+
+impl Average {
+    fn add(&mut self, before: Calls, after: Calls, invocations: usize) {
+        self.azure += (after.azure - before.azure) as f64 / invocations as f64;
+        self.aws += (after.aws - before.aws) as f64 / invocations as f64;
+    }
 }
 
 /// Starts every side `times` times and lets each process answer once.
@@ -48,7 +69,7 @@ pub(crate) async fn cold(sides: &[Side], measured: &mut [Measured], stub: &Stub,
             measured.first_answer.push(first_answer);
             measured.cold_cpu.push(usage.cpu);
             measured.peak = measured.peak.max(usage.peak);
-            measured.cold_calls += (stub.calls() - calls) as f64 / times as f64;
+            measured.cold_calls.add(calls, stub.calls(), times);
         }
     }
     Ok(())
@@ -81,7 +102,7 @@ pub(crate) async fn warm(sides: &[Side], measured: &mut [Measured], stub: &Stub,
                 check(side, &answer)?;
                 measured.warm.push(latency);
             }
-            measured.warm_calls += (stub.calls() - calls) as f64 / times as f64;
+            measured.warm_calls.add(calls, stub.calls(), times);
         }
     }
     tokio::time::sleep(SETTLE).await;

@@ -28,12 +28,12 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Our `bootstrap`, in a production event.
+    /// Our `bootstrap`.
     ///
     /// # Errors
     /// A file cannot be read or written.
-    pub(crate) fn ours(bootstrap: &Path, authority: &str, stub: &Stub, output: &Path) -> Result<Self, String> {
-        let (group, name) = group_and_name();
+    pub(crate) fn ours(bootstrap: &Path, trust: &Trust, stub: &Stub, delivery: Delivery) -> Result<Self, String> {
+        let (_, name) = group_and_name();
         let properties = json!({
             "Id": ACCOUNT,
             "ResourceGroupId": ACCOUNT.split("/providers/").next(),
@@ -42,41 +42,45 @@ impl Side {
             "Kind": "StorageV2",
             "Sku": {"Name": "Standard_LRS"},
             "MinimumTlsVersion": "TLS1_2",
-            "Tags": [{"Key": "purpose", "Value": group}],
+            "Tags": [{"Key": "purpose", "Value": "backup"}],
         });
         let configuration = json!({
             "TenantId": TENANT, "ClientId": CLIENT, "ClientSecret": SECRET, "SubscriptionId": subscription(),
             "Endpoints": {
-                "ResourceManager": stub.resource_manager, "Authority": stub.entra, "CertificateAuthority": authority
+                "ResourceManager": stub.resource_manager, "Authority": stub.entra, "CertificateAuthority": trust.authority
             },
         });
         let mut archive = Archive::default();
         archive.add("bootstrap", bootstrap)?;
         Ok(Self {
-            name: "Rust (this project)",
+            name: match delivery {
+                Delivery::On => "Rust, this project",
+                Delivery::Off => "Rust, no delivery",
+            },
             program: bootstrap.to_owned(),
             arguments: Vec::new(),
             folder: bootstrap.parent().unwrap_or(Path::new("/")).to_owned(),
-            environment: Vec::new(),
-            event: event(&properties, &configuration, true),
+            environment: vec![
+                ("_HANDLER", "bootstrap".into()),
+                ("AWS_ENDPOINT_URL", stub.aws.clone()),
+                ("SSL_CERT_FILE", trust.bundle.clone()),
+            ],
+            event: event(&properties, &configuration, delivery),
             zip: archive.size()?,
-            log: output.join("rust.log"),
+            log: trust.folder.join("rust.log"),
         })
     }
 
     /// The Python plugin: `folder` is what its zip would unpack to, `python` has Lambda's runtime client installed.
-    /// CloudFormation always asks for delivery of logs and metrics where the type has a log group; without, it is what
-    /// the plugin costs alone.
     ///
     /// # Errors
     /// A file cannot be read or written.
     pub(crate) fn python(
         python: &Path,
         folder: &Path,
-        authority: &Path,
+        trust: &Trust,
         stub: &Stub,
-        delivery: bool,
-        output: &Path,
+        delivery: Delivery,
     ) -> Result<Self, String> {
         let (group, name) = group_and_name();
         let properties = json!({
@@ -85,9 +89,11 @@ impl Side {
         });
         let mut archive = Archive::default();
         archive.add_tree(folder)?;
-        let authority = authority.to_string_lossy().into_owned();
         Ok(Self {
-            name: if delivery { "Python plugin" } else { "Python, no delivery" },
+            name: match delivery {
+                Delivery::On => "Python plugin",
+                Delivery::Off => "Python, no delivery",
+            },
             program: python.to_owned(),
             arguments: vec!["-m".into(), "awslambdaric".into(), "handlers.resource".into()],
             folder: folder.to_owned(),
@@ -99,12 +105,12 @@ impl Side {
                 ("AUTHORITY", stub.entra.clone()),
                 ("RESOURCE_MANAGER", stub.resource_manager.clone()),
                 ("AWS_ENDPOINT_URL", stub.aws.clone()),
-                ("AWS_CA_BUNDLE", authority.clone()),
-                ("REQUESTS_CA_BUNDLE", authority),
+                ("AWS_CA_BUNDLE", trust.bundle.clone()),
+                ("REQUESTS_CA_BUNDLE", trust.bundle.clone()),
             ],
             event: event(&properties, &Value::Null, delivery),
             zip: archive.size()?,
-            log: output.join(if delivery { "python.log" } else { "python-no-delivery.log" }),
+            log: trust.folder.join("python.log"),
         })
     }
 
@@ -115,6 +121,35 @@ impl Side {
     pub(crate) fn log(&self) -> Result<Stdio, String> {
         let file = File::options().create(true).append(true).open(&self.log);
         file.map(Stdio::from).map_err(|error| format!("opening {}: {error}", self.log.display()))
+    }
+}
+
+/// Whether CloudFormation asks for logs and metrics in CloudWatch, as it does where a type has a log group.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Delivery {
+    On,
+    Off,
+}
+
+/// Whom the handlers are to trust, and where they print to.
+pub(crate) struct Trust {
+    /// The stub's certificate authority, PEM.
+    authority: String,
+    /// A file with it and, as everywhere else, all the public ones: they take time to load.
+    bundle: String,
+    folder: PathBuf,
+}
+
+impl Trust {
+    /// From a folder with `ca.pem` and `bundle.pem`.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(crate) fn read(folder: &Path) -> Result<Self, String> {
+        let file = folder.join("ca.pem");
+        let authority = fs::read_to_string(&file).map_err(|error| format!("reading {}: {error}", file.display()))?;
+        let bundle = folder.join("bundle.pem").to_string_lossy().into_owned();
+        Ok(Self { authority, bundle, folder: folder.to_owned() })
     }
 }
 
@@ -132,7 +167,8 @@ fn group_and_name() -> (&'static str, &'static str) {
 }
 
 /// A READ as CloudFormation's protocol 2.0.0 sends it.
-fn event(properties: &Value, configuration: &Value, delivery: bool) -> Bytes {
+fn event(properties: &Value, configuration: &Value, delivery: Delivery) -> Bytes {
+    let delivery = delivery == Delivery::On;
     let session = json!({
         "accessKeyId": "ASIAEXAMPLE000000000", "secretAccessKey": "example".repeat(6), "sessionToken": "example".repeat(100)
     });

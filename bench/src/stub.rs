@@ -1,4 +1,4 @@
-//! What the handlers call: Entra, Resource Manager and, for the logs and metrics of the peers, AWS. Every call gets the
+//! What the handlers call: Entra, Resource Manager and, for logs and metrics, AWS. Every call gets the
 //! same answer at once, over HTTPS, on a thread of its own.
 
 use http_body_util::{BodyExt, Full};
@@ -33,7 +33,22 @@ pub(crate) struct Stub {
     pub(crate) resource_manager: String,
     /// Where logs and metrics go.
     pub(crate) aws: String,
-    calls: Arc<AtomicU64>,
+    counter: Arc<Counter>,
+}
+
+#[derive(Default)]
+struct Counter {
+    azure: AtomicU64,
+    aws: AtomicU64,
+}
+
+/// How many calls services got.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Calls {
+    /// Entra and Resource Manager.
+    pub(crate) azure: u64,
+    /// Logs and metrics.
+    pub(crate) aws: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +72,7 @@ impl Stub {
             .and_then(|tls| tls.with_no_client_auth().with_single_cert(vec![chain], key))
             .map_err(|error| format!("setting up TLS: {error}"))?;
         let acceptor = TlsAcceptor::from(Arc::new(tls));
-        let calls = Arc::new(AtomicU64::new(0));
+        let counter = Arc::new(Counter::default());
         let listen = |error| format!("listening on 127.0.0.1: {error}");
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
@@ -68,36 +83,40 @@ impl Stub {
             listeners.push((service, listener));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(listen)?;
-        let counter = calls.clone();
+        let counting = counter.clone();
         std::thread::spawn(move || {
             runtime.block_on(async {
                 for (service, listener) in listeners {
-                    tokio::spawn(serve(service, listener, acceptor.clone(), counter.clone()));
+                    tokio::spawn(serve(service, listener, acceptor.clone(), counting.clone()));
                 }
                 std::future::pending::<()>().await;
             });
         });
         let mut addresses = addresses.into_iter();
         let mut next = || addresses.next().expect("there is one for each service");
-        Ok(Self { entra: next(), resource_manager: next(), aws: next(), calls })
+        Ok(Self { entra: next(), resource_manager: next(), aws: next(), counter })
     }
 
-    /// How many calls came in so far, to all services.
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+    /// The calls that came in so far.
+    pub(crate) fn calls(&self) -> Calls {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Calls { azure: read(&self.counter.azure), aws: read(&self.counter.aws) }
     }
 }
 
-async fn serve(service: Service, listener: TcpListener, acceptor: TlsAcceptor, calls: Arc<AtomicU64>) {
+async fn serve(service: Service, listener: TcpListener, acceptor: TlsAcceptor, counter: Arc<Counter>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
     while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, calls) = (acceptor.clone(), calls.clone());
+        let (acceptor, counter) = (acceptor.clone(), counter.clone());
         tokio::spawn(async move {
             // Without it the kernel waits for an acknowledgement between the parts of an answer.
             let _ = stream.set_nodelay(true);
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let answer = service_fn(|request| {
-                calls.fetch_add(1, Ordering::Relaxed);
+                match service {
+                    Service::Entra | Service::ResourceManager => counter.azure.fetch_add(1, Ordering::Relaxed),
+                    Service::Aws => counter.aws.fetch_add(1, Ordering::Relaxed),
+                };
                 answer(service, request)
             });
             // A client that hangs up is done.

@@ -35,8 +35,8 @@ pub(crate) fn run(bench: Bench) -> Result<(), String> {
     build("bench", "bench")?;
     let folder = tools::target_dir().join("bench");
     fs::create_dir_all(&folder).map_err(|error| format!("creating {}: {error}", folder.display()))?;
-    certificates(&folder)?;
     let peer = python::install(&folder)?;
+    certificates(&folder, &peer.public_authorities)?;
     let release = tools::target_dir().join("release");
     let mut measure = Command::new(release.join("bench"));
     measure
@@ -68,13 +68,14 @@ fn build(package: &str, binary: &str) -> Result<(), String> {
     }
 }
 
-/// A certificate for the stub, and the authority that the handlers are told to trust.
-fn certificates(folder: &Path) -> Result<(), String> {
+/// A certificate for the stub, its authority, and that one among the public ones.
+fn certificates(folder: &Path, public: &Path) -> Result<(), String> {
     let authority = Authority::new().map_err(|error| error.to_string())?;
     let (certificate, key) = authority.certificate();
-    for (name, pem) in
-        [("ca.pem", authority.certificate_authority()), ("certificate.pem", certificate), ("key.pem", key)]
-    {
+    let own = authority.certificate_authority();
+    let public = fs::read_to_string(public).map_err(|error| format!("reading {}: {error}", public.display()))?;
+    let bundle = format!("{public}\n{own}");
+    for (name, pem) in [("ca.pem", own), ("bundle.pem", &bundle), ("certificate.pem", certificate), ("key.pem", key)] {
         fs::write(folder.join(name), pem).map_err(|error| format!("writing {name}: {error}"))?;
     }
     Ok(())

@@ -26,6 +26,8 @@ pub(super) struct Peer {
     pub(super) python: PathBuf,
     /// What the plugin's zip would unpack to.
     pub(super) folder: PathBuf,
+    /// The certificates of the public authorities, PEM: certifi's, which Python's libraries load.
+    pub(super) public_authorities: PathBuf,
 }
 
 /// Installs the peer's packages and lays its zip's content out in `bench`.
@@ -38,7 +40,8 @@ pub(super) fn install(bench: &Path) -> Result<Peer, String> {
         tools::python_venv("python-peer", &source.join("requirements.txt")).map_err(|error| error.to_string())?;
     let folder = bench.join("python");
     lay_out(&source, &venv, &folder).map_err(|error| format!("laying out {}: {error}", folder.display()))?;
-    Ok(Peer { python: venv.join("bin/python"), folder })
+    let public_authorities = folder.join("certifi/cacert.pem");
+    Ok(Peer { python: venv.join("bin/python"), folder, public_authorities })
 }
 
 fn lay_out(source: &Path, venv: &Path, folder: &Path) -> io::Result<()> {
