@@ -93,12 +93,18 @@ fn kind(item: &BlobItem) -> EntryKind {
     }
 }
 
-/// Contributor on the account does not include its data: the refusal should name the role that does.
+/// Contributor on the account does not include its data, and the account may be closed to the network: a refusal should
+/// name what opens it.
 fn explain_refusal(mut error: Error) -> Error {
-    if error.kind == ErrorKind::Forbidden && error.code.as_deref() == Some("AuthorizationPermissionMismatch") {
-        error
-            .message
-            .push_str(" Assign the role \"Storage Blob Data Reader\" on the account to the identity that signs in.");
-    }
+    let advice = match error.code.as_deref() {
+        Some("AuthorizationPermissionMismatch") => {
+            " To look inside, assign the role Storage Blob Data Reader on the account to the application that signs in."
+        }
+        Some("AuthorizationFailure") => {
+            " Perhaps the account's network rules or PublicNetworkAccess keep out the network that this comes from."
+        }
+        _ => return error,
+    };
+    error.message.push_str(advice);
     error
 }

@@ -55,6 +55,15 @@ pub struct Endpoints {
 impl Configuration {
     /// Checks every value without calling Azure; the error names the property and what to do.
     pub fn validate(&self) -> Result<()> {
+        let endpoints = self.endpoints.clone().unwrap_or_default();
+        let addresses = [
+            ("Endpoints.ResourceManager", &endpoints.resource_manager),
+            ("Endpoints.Authority", &endpoints.authority),
+            ("Endpoints.CertificateAuthority", &endpoints.certificate_authority),
+        ];
+        for (name, value) in addresses {
+            resolved(name, value.as_deref().unwrap_or_default())?;
+        }
         self.addresses()?;
         let secret = self.client_secret.reveal();
         let values = [
@@ -67,12 +76,7 @@ impl Configuration {
             if value.trim().is_empty() {
                 return Err(wrong(name, &format!("is empty: set it to {meaning}")));
             }
-            if value.contains("{{resolve:") {
-                return Err(wrong(
-                    name,
-                    "is a dynamic reference that nobody resolved: CloudFormation resolves it for stacks, `cfn test` does not, so give the value itself there",
-                ));
-            }
+            resolved(name, value)?;
         }
         if !self.tenant_id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
             return Err(wrong("TenantId", "must be the GUID or a domain name of the Entra tenant"));
@@ -122,6 +126,16 @@ fn address(name: &str, value: &str) -> Result<Url> {
         return Err(wrong(name, "must be a host and perhaps a port, with nothing before or after them"));
     }
     Ok(url)
+}
+
+fn resolved(name: &str, value: &str) -> Result<()> {
+    if value.contains("{{resolve:") {
+        return Err(wrong(
+            name,
+            "is a dynamic reference that nobody resolved: CloudFormation resolves it for stacks, `cfn test` does not, so give the value itself there",
+        ));
+    }
+    Ok(())
 }
 
 fn wrong(name: &str, what: &str) -> Error {
