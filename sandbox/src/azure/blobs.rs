@@ -92,7 +92,10 @@ impl Blobs {
                 copy.state = Lives::Snapshot;
                 copy.stamp = timestamp();
                 let stamp = copy.stamp.clone();
-                self.0.entry(key).or_default().push(copy);
+                // A list shows the snapshots of a blob before it.
+                let blobs = self.0.entry(key).or_default();
+                let at = blobs.iter().position(|blob| blob.name == name && blob.state == Lives::Current);
+                blobs.insert(at.unwrap_or(blobs.len()), copy);
                 Ok(Answer::empty(201).with("x-ms-snapshot", stamp))
             }
             ("GET" | "HEAD", Some(name), None) => {
