@@ -92,7 +92,12 @@ impl Cfn {
         let mut lines = said.lines();
         match (lines.next(), lines.next(), lines.next()) {
             (Some(VALID), Some(done), None) if done.starts_with("Generated files for ") => Ok(()),
-            _ => Err(unexpected("cfn generate", folder, "had something to say", said)),
+            _ => Err(unexpected(
+                "cfn generate",
+                folder,
+                "had something to say; a schema that is out of date is written by `cargo xtask generate`",
+                said,
+            )),
         }
     }
 
