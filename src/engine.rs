@@ -125,9 +125,11 @@ fn open<R: Resource>(configuration: Option<&Value>, request: &Request) -> Result
         Some(value) => value.clone(),
         None => Value::Object(serde_json::Map::new()),
     };
-    let configuration =
-        serde_json::from_value(configuration).map_err(|error| invalid(without_values(&error.to_string())))?;
-    R::Provider::open(configuration, request)
+    let typed = serde_json::from_value(configuration.clone()).map_err(|error| {
+        let misfits = schema::of::<R>().misfits(&configuration);
+        invalid(if misfits.is_empty() { without_values(&error.to_string()) } else { misfits })
+    })?;
+    R::Provider::open(typed, request)
 }
 
 /// serde quotes a value of the wrong type, which may be a secret: names of members are all that may be shown.

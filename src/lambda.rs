@@ -1,6 +1,7 @@
 //! The Lambda event loop: an event in, a ProgressEvent out, whatever happens between.
 
 use crate::{
+    custom_resource,
     delivery::Delivery,
     envelope::{self, Event},
     error::{Error, HandlerErrorCode},
@@ -11,6 +12,7 @@ use crate::{
 };
 use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
 use serde_json::Value;
 use std::{
     panic::AssertUnwindSafe,
@@ -37,15 +39,34 @@ pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Err
     telemetry::init();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-        Ok::<_, lambda_runtime::Error>(respond(registry, event.payload, remaining, &event.context.request_id).await)
+        let reference = &event.context.request_id;
+        match event.payload {
+            Event::Json(event) if custom_resource::is_one(&event) => {
+                Ok(Answer::CustomResource(custom_resource::attend(registry, event, remaining, reference).await?))
+            }
+            event => {
+                Ok::<_, lambda_runtime::Error>(Answer::Handler(respond(registry, event, remaining, reference).await))
+            }
+        }
     }))
     .await
+}
+
+/// What Lambda gives back to who invoked it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Handler(ProgressEvent),
+    /// For the log alone: CloudFormation has its answer by then.
+    CustomResource(Value),
 }
 
 fn schemas(registry: &[Entry], type_name: Option<&str>) -> Result<String, lambda_runtime::Error> {
     let json = |entry: &Entry| &(entry.schema)().json;
     Ok(match type_name {
-        Some(name) => serde_json::to_string_pretty(json(registry::find(registry, name).map_err(|error| error.message)?))?,
+        Some(name) => {
+            serde_json::to_string_pretty(json(registry::find(registry, name).map_err(|error| error.message)?))?
+        }
         None => serde_json::to_string_pretty(&registry.iter().map(json).collect::<Vec<&Value>>())?,
     })
 }
@@ -84,7 +105,13 @@ async fn attend(registry: &[Entry], invocation: &Invocation, remaining: Duration
     answer
 }
 
-async fn guarded(registry: &[Entry], invocation: &Invocation, deadline: Instant, reference: &str) -> ProgressEvent {
+/// Answers one invocation before `deadline`, whatever the handler does.
+pub(crate) async fn guarded(
+    registry: &[Entry],
+    invocation: &Invocation,
+    deadline: Instant,
+    reference: &str,
+) -> ProgressEvent {
     AssertUnwindSafe(registry::dispatch(registry, invocation, deadline)).catch_unwind().await.unwrap_or_else(|_| {
         ProgressEvent::failed(&Error::new(
             HandlerErrorCode::InternalFailure,

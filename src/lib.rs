@@ -4,6 +4,10 @@
 //! with it. The struct is the model and the model is the schema ([`schema`]). The engine keeps CloudFormation's contract,
 //! so that a handler holds nothing but the service's verbs.
 
+#[cfg(test)]
+extern crate self as cfn_provider;
+
+mod custom_resource;
 mod delivery;
 mod engine;
 mod envelope;

@@ -151,10 +151,23 @@ mod tests {
     fn secrets_leave_lines_and_messages() {
         let secrets = secrets();
         for secret in [
-            "b3arer", "callers3cret", "callert0ken", "providers3cret", "providert0ken", "123456", "d33p", "0000111", "m4pped",
-            "k3y1", "line\n\"break",
+            "b3arer",
+            "callers3cret",
+            "callert0ken",
+            "providers3cret",
+            "providert0ken",
+            "123456",
+            "d33p",
+            "0000111",
+            "m4pped",
+            "k3y1",
+            "line\n\"break",
         ] {
-            for text in [format!("it is {secret}."), json!({"text": secret}).to_string(), json!({"text": json!({"k": secret}).to_string()}).to_string()] {
+            for text in [
+                format!("it is {secret}."),
+                json!({"text": secret}).to_string(),
+                json!({"text": json!({"k": secret}).to_string()}).to_string(),
+            ] {
                 for clean in [secrets.line(&text), secrets.message(&text)] {
                     assert!(clean.contains(REDACTED) && !clean.contains(secret) && !clean.contains("break"), "{clean}");
                 }

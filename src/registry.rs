@@ -4,10 +4,11 @@ use crate::{
     engine,
     error::{Error, Result},
     protocol::{Invocation, ProgressEvent},
-    resource::Resource,
+    resource::{Resource, identifier},
     schema::{self, TypeSchema},
 };
 use futures::future::BoxFuture;
+use serde_json::Value;
 use std::fmt;
 use tokio::time::Instant;
 
@@ -21,6 +22,8 @@ pub struct Entry {
     pub type_name: &'static str,
     /// The type's schema, generated when first asked for.
     pub schema: fn() -> &'static TypeSchema,
+    /// Whether a value names a resource of the type.
+    pub(crate) identifies: fn(&Value) -> bool,
     handle: for<'a> fn(&'a Invocation, Instant) -> BoxFuture<'a, ProgressEvent>,
 }
 
@@ -31,6 +34,7 @@ impl Entry {
         Self {
             type_name: R::TYPE_NAME,
             schema: schema::of::<R>,
+            identifies: |value| identifier::<R>(value).is_ok(),
             handle: |invocation, deadline| Box::pin(engine::handle::<R>(invocation, deadline)),
         }
     }

@@ -34,7 +34,7 @@ use crate::{
     protocol::Action,
     resource::{Provider, Resource},
 };
-use jsonschema::Validator;
+use jsonschema::{Validator, error::ValidationErrorKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::{
@@ -92,6 +92,8 @@ pub struct TypeSchema {
     /// Pointers as in the schema: `/properties/A/B`.
     pub(crate) create_only: Vec<String>,
     /// Pointers as in the schema: `/properties/A/B`.
+    conditional_create_only: Vec<String>,
+    /// Pointers as in the schema: `/properties/A/B`.
     pub(crate) write_only: Vec<String>,
     /// Pointers as in the schema: `/properties/A/B`.
     pub(crate) read_only: Vec<String>,
@@ -117,6 +119,7 @@ impl TypeSchema {
         Self {
             primary_identifier: pointers("primaryIdentifier").iter().map(name).collect(),
             create_only: pointers("createOnlyProperties"),
+            conditional_create_only: pointers("conditionalCreateOnlyProperties"),
             write_only: pointers("writeOnlyProperties"),
             read_only: pointers("readOnlyProperties"),
             tag_property: json["tagging"]["tagProperty"]
@@ -150,24 +153,70 @@ impl TypeSchema {
                 // A rule broken above a secret quotes the secret with it.
                 let secret = self.write_only.iter().any(|pointer| overlaps(pointer, &at));
                 let rule = if secret { error.masked().to_string() } else { error.to_string() };
-                format!("{}: {rule}", if at.is_empty() { "/" } else { &at })
+                // A pattern alone is a riddle.
+                let meaning = match error.kind() {
+                    ValidationErrorKind::Pattern { .. } => self.description(&at).map(|text| format!(" ({text})")),
+                    _ => None,
+                };
+                format!("{}: {rule}{}", if at.is_empty() { "/" } else { &at }, meaning.unwrap_or_default())
             })
             .collect();
         if violations.is_empty() { Ok(()) } else { Err(Error::invalid_request(violations.join("; "))) }
     }
 
+    /// Checks a type configuration: the members that do not fit, without their values.
+    pub(crate) fn misfits(&self, configuration: &Value) -> String {
+        let mut schema = self.json["typeConfiguration"].clone();
+        (schema["type"], schema["definitions"]) = ("object".into(), self.json["definitions"].clone());
+        let Ok(validator) = jsonschema::draft7::new(&schema) else { return String::new() };
+        let misfits = validator.iter_errors(configuration).take(5).map(|error| {
+            let at = error.instance_path().to_string();
+            format!("{at}{}{}", if at.is_empty() { "" } else { ": " }, error.masked())
+        });
+        misfits.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What the schema says of the value at a pointer into a model, or of the nearest value around it.
+    fn description(&self, at: &str) -> Option<&str> {
+        let mut schema = &self.json;
+        let mut described = None;
+        for part in at.split('/').skip(1) {
+            let around = self.resolve(schema);
+            schema = if around["items"].is_object() { &around["items"] } else { &around["properties"][part] };
+            described = schema["description"].as_str().or(described);
+        }
+        described.map(|text| text.trim_end_matches('.'))
+    }
+
     /// The create-only properties that differ between two models, as pointers into a model.
     pub(crate) fn replaced(&self, before: &Value, after: &Value) -> Vec<String> {
-        self.create_only
-            .iter()
-            .filter(|pointer| match (model::lookup(before, pointer), model::lookup(after, pointer)) {
-                (Some(before), Some(after)) => !model::difference(self, before, after).is_empty(),
-                // A name that the template leaves out is the service's or ours, not a change.
-                (_, None) => false,
-                (None, Some(_)) => true,
-            })
-            .map(|pointer| pointer.trim_start_matches("/properties").to_owned())
-            .collect()
+        let changed = self.create_only.iter().filter(|pointer| self.changed(pointer, before, after));
+        changed.map(|pointer| pointer.trim_start_matches("/properties").to_owned()).collect()
+    }
+
+    /// Whether a property differs whose change may replace the resource.
+    pub(crate) fn conditionally_replaced(&self, before: &Value, after: &Value) -> bool {
+        self.conditional_create_only.iter().any(|pointer| self.changed(pointer, before, after))
+    }
+
+    /// The properties whose change replaces the resource, always or in some cases.
+    pub(crate) fn replacing(&self) -> impl Iterator<Item = &String> {
+        self.create_only.iter().chain(&self.conditional_create_only)
+    }
+
+    /// Whether a property, by its name with dots (`Sku.Name`), is set by the service.
+    pub(crate) fn is_read_only(&self, name: &str) -> bool {
+        let at = format!("/{}", name.replace('.', "/"));
+        self.read_only.iter().any(|pointer| overlaps(pointer, &at))
+    }
+
+    fn changed(&self, pointer: &str, before: &Value, after: &Value) -> bool {
+        match (model::lookup(before, pointer), model::lookup(after, pointer)) {
+            (Some(before), Some(after)) => !model::difference(self, before, after).is_empty(),
+            // A name that the template leaves out is the service's or ours, not a change.
+            (_, None) => false,
+            (None, Some(_)) => true,
+        }
     }
 }
 

@@ -21,6 +21,8 @@ const LONGEST_LINE: usize = 8 * 1024;
 /// Starts logging and makes panics one line without their payload, which could quote a model.
 pub(crate) fn init() {
     let level = std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    // At trace, `lambda_runtime` logs whole events before anybody knows what in them is secret.
+    let level = level.min(LevelFilter::DEBUG);
     // A second call, as in tests, keeps the first subscriber.
     let _ = tracing_subscriber::fmt()
         .json()

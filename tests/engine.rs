@@ -328,10 +328,10 @@ async fn a_bug_is_an_answer_with_a_reference_and_without_its_text() {
 #[tokio::test]
 async fn the_type_configuration_is_explained_without_its_secrets() {
     for (configuration, expected) in [
-        (Value::Null, "missing field `Service`"),
-        (json!({"Service": "x"}), "missing field `Secret`"),
-        (json!({"Service": "x", "Secret": "t0p", "Extra": 1}), "unknown field `Extra`"),
-        (json!({"Service": "x", "Secret": ["t0p"]}), "wrong type"),
+        (Value::Null, "\"Service\" is a required property"),
+        (json!({"Service": "x"}), "\"Secret\" is a required property"),
+        (json!({"Service": "x", "Secret": "t0p", "Extra": 1}), "'Extra' was unexpected"),
+        (json!({"Service": "x", "Secret": ["t0p"]}), "/Secret: value is not of type \"string\""),
         (json!("t0p"), "not JSON"),
     ] {
         let harness = Harness::new::<toy::Shelf>(configuration);

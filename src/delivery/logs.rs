@@ -4,11 +4,7 @@ use crate::{
     protocol::Invocation,
     telemetry::{Kept, millis},
 };
-use aws_sdk_cloudwatchlogs::{
-    Client,
-    error::DisplayErrorContext,
-    types::InputLogEvent,
-};
+use aws_sdk_cloudwatchlogs::{Client, error::DisplayErrorContext, types::InputLogEvent};
 
 /// Sends the lines, in one request where group and stream exist.
 pub(super) async fn deliver(client: &Client, invocation: &Invocation, kept: Kept) -> Result<(), String> {
@@ -24,7 +20,12 @@ pub(super) async fn deliver(client: &Client, invocation: &Invocation, kept: Kept
     }
     let stream = stream(invocation);
     let put = || {
-        client.put_log_events().log_group_name(group).log_stream_name(&stream).set_log_events(Some(events.clone())).send()
+        client
+            .put_log_events()
+            .log_group_name(group)
+            .log_stream_name(&stream)
+            .set_log_events(Some(events.clone()))
+            .send()
     };
     match put().await {
         Ok(_) => return Ok(()),

@@ -26,7 +26,7 @@ use crate::{
 use client::Clients;
 use futures::{
     FutureExt,
-    future::{FusedFuture, Either, join, select},
+    future::{Either, FusedFuture, join, select},
 };
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::time::{Instant, timeout_at};
