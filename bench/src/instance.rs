@@ -112,6 +112,14 @@ impl Instance {
         self.child.id().ok_or_else(|| format!("{}: the process has ended", self.name))
     }
 
+    /// Ends the process, and waits until it is gone: the kernel takes CPU to free its memory, which the next start needs.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub(crate) async fn stop(mut self) -> Result<(), String> {
+        self.child.kill().await.map_err(|error| format!("stopping {}: {error}", self.name))
+    }
+
     async fn poll(&mut self) -> Result<Instant, String> {
         tokio::select! {
             Some(at) = self.polls.recv() => Ok(at),

@@ -70,6 +70,7 @@ pub(crate) async fn cold(sides: &[Side], measured: &mut [Measured], stub: &Stub,
             measured.cold_cpu.push(usage.cpu);
             measured.peak = measured.peak.max(usage.peak);
             measured.cold_calls.add(calls, stub.calls(), times);
+            instance.stop().await?;
         }
     }
     Ok(())
