@@ -152,13 +152,20 @@ impl TypeSchema {
                 let at = error.instance_path().to_string();
                 // A rule broken above a secret quotes the secret with it.
                 let secret = self.write_only.iter().any(|pointer| overlaps(pointer, &at));
-                let rule = if secret { error.masked().to_string() } else { error.to_string() };
-                // A pattern alone is a riddle.
-                let meaning = match error.kind() {
-                    ValidationErrorKind::Pattern { .. } => self.description(&at).map(|text| format!(" ({text})")),
-                    _ => None,
+                let rule = match error.kind() {
+                    ValidationErrorKind::Enum { options } if !secret => {
+                        format!("{} is not one of {options}", error.instance())
+                    }
+                    _ if secret => error.masked().to_string(),
+                    _ => error.to_string(),
                 };
-                format!("{}: {rule}{}", if at.is_empty() { "/" } else { &at }, meaning.unwrap_or_default())
+                // A pattern alone is a riddle, of a value as of the keys of a map.
+                let meaning = match (error.kind(), self.describe(&at)) {
+                    (ValidationErrorKind::Pattern { .. }, (_, Some(text))) => format!(" ({text})"),
+                    (ValidationErrorKind::AdditionalProperties { .. }, (true, Some(text))) => format!(" ({text})"),
+                    _ => String::new(),
+                };
+                format!("{}: {rule}{meaning}", if at.is_empty() { "/" } else { &at })
             })
             .collect();
         if violations.is_empty() { Ok(()) } else { Err(Error::invalid_request(violations.join("; "))) }
@@ -176,8 +183,9 @@ impl TypeSchema {
         misfits.collect::<Vec<_>>().join("; ")
     }
 
-    /// What the schema says of the value at a pointer into a model, or of the nearest value around it.
-    fn description(&self, at: &str) -> Option<&str> {
+    /// Whether there is a map at a pointer into a model, and what the schema says of the value there or of the nearest one
+    /// around it.
+    fn describe(&self, at: &str) -> (bool, Option<&str>) {
         let mut schema = &self.json;
         let mut described = None;
         for part in at.split('/').skip(1) {
@@ -185,7 +193,8 @@ impl TypeSchema {
             schema = if around["items"].is_object() { &around["items"] } else { &around["properties"][part] };
             described = schema["description"].as_str().or(described);
         }
-        described.map(|text| text.trim_end_matches('.'))
+        let is_map = self.resolve(schema)["patternProperties"].is_object();
+        (is_map, described.map(|text| text.trim_end_matches('.')))
     }
 
     /// The create-only properties that differ between two models, as pointers into a model.

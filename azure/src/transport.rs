@@ -21,8 +21,9 @@ pub(crate) fn transport(certificate_authority: Option<&str>) -> Result<Transport
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = certificate_authority {
         let unusable = |why: String| {
-            let message =
-                format!("Endpoints.CertificateAuthority is not usable: {why}. Give PEM certificates of authorities");
+            let message = format!(
+                "the type configuration's Endpoints.CertificateAuthority is not usable: {why}; give certificates of authorities as PEM"
+            );
             Error::new(ErrorKind::Configuration, message)
         };
         let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
@@ -63,7 +64,7 @@ mod tests {
         for pem in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             let error = transport(Some(pem)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Configuration);
-            assert!(error.message.starts_with("Endpoints.CertificateAuthority is not usable"), "{}", error.message);
+            assert!(error.message.contains("Endpoints.CertificateAuthority is not usable"), "{}", error.message);
         }
         assert!(transport(None).is_ok());
     }
