@@ -46,6 +46,7 @@ impl AzureProvider {
             let mut error = explain(error);
             if parent_missing {
                 error.code = HandlerErrorCode::InvalidRequest;
+                error.message.push_str("; create it first: in a template, !Ref it where this resource names it");
                 error = error.transient(Retry { after: None, within: Some(PROPAGATION) });
             }
             error
@@ -80,6 +81,25 @@ impl AzureProvider {
         self.arm.list(path, api, next).await.map_err(explain)
     }
 
+    /// Some items of a collection that `counts` says count, from as many pages as it takes to find one, and whether there
+    /// are more pages. None where the whole collection has none.
+    pub async fn find(
+        &self,
+        path: &str,
+        api: ApiVersion,
+        counts: impl Fn(&Value) -> bool,
+    ) -> Result<(Vec<Value>, bool)> {
+        let mut next = None;
+        loop {
+            let page = self.list(path, api, next.as_deref()).await?;
+            let found: Vec<Value> = page.items.into_iter().filter(&counts).collect();
+            if !found.is_empty() || page.next.is_none() {
+                return Ok((found, page.next.is_some()));
+            }
+            next = page.next;
+        }
+    }
+
     /// The first thing that a container holds, deleted-but-kept blobs included.
     pub async fn first_blob(&self, endpoint: &str, container: &str) -> Result<Option<azure_client::Entry>> {
         self.blobs.first_entry(endpoint, container).await.map_err(explain)
@@ -91,17 +111,21 @@ fn explain(error: azure_client::Error) -> Error {
     use ErrorKind as Kind;
     use HandlerErrorCode as Code;
     let (code, advice) = match error.kind {
+        // Entra's own codes come with what to check.
+        Kind::Unauthenticated if error.code.as_deref().is_some_and(|code| code.starts_with("AADSTS")) => {
+            (Code::InvalidCredentials, "")
+        }
         Kind::Unauthenticated => (Code::InvalidCredentials, "check the credentials in the type configuration"),
-        Kind::Forbidden => (
-            Code::AccessDenied,
-            "give the application of the type configuration a role that allows it, such as Contributor on the resource \
-             group, or change the policy that denies it",
-        ),
-        Kind::Configuration => (Code::InvalidTypeConfiguration, "check SubscriptionId in the type configuration"),
+        Kind::Forbidden => (Code::AccessDenied, after_refusal(error.code.as_deref().unwrap_or_default())),
+        Kind::Configuration => {
+            (Code::InvalidTypeConfiguration, after_misconfiguration(error.code.as_deref().unwrap_or_default()))
+        }
         Kind::NotFound => (Code::NotFound, ""),
         Kind::AlreadyExists => (Code::AlreadyExists, "choose another name, or leave the name out to have one made"),
         Kind::Busy => (Code::ResourceConflict, ""),
-        Kind::Conflict => (Code::ResourceConflict, "remove what protects it, such as a lock or an immutability policy"),
+        Kind::Conflict => {
+            (Code::ResourceConflict, "remove what protects it, such as a lock, a legal hold or an immutability policy")
+        }
         Kind::QuotaExceeded => {
             (Code::ServiceLimitExceeded, "ask Azure for a higher limit, or delete what is not needed")
         }
@@ -121,10 +145,49 @@ fn explain(error: azure_client::Error) -> Error {
         Kind::RetryableInvalid => Some(Retry { after: error.retry_after, within: Some(PROPAGATION) }),
         _ => None,
     };
-    let message = if advice.is_empty() { error.to_string() } else { format!("{error}; {advice}") };
+    // The engine has named the resource: the end of the path tells what was asked of it, or of what around it.
+    let mut short = error.clone();
+    short.target = error.target.as_deref().map(shortened);
+    let message = if advice.is_empty() { short.to_string() } else { format!("{short}; {advice}") };
     let explained = Error::new(code, message).caused_by(error);
     match retry {
         Some(retry) => explained.transient(retry),
         None => explained,
+    }
+}
+
+/// `PUT …/containers/backups` of `PUT /subscriptions/…/containers/backups`; other targets as they are.
+fn shortened(target: &str) -> Box<str> {
+    match target.split_once(" /subscriptions/") {
+        Some((method, path)) if path.matches('/').count() > 1 => {
+            let start = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at);
+            format!("{method} …{}", &path[start..]).into()
+        }
+        _ => target.into(),
+    }
+}
+
+/// What to do about a 403, by Azure's code.
+fn after_refusal(code: &str) -> &'static str {
+    match code {
+        // The client has said which role or rule the data plane wants.
+        "AuthorizationPermissionMismatch" | "AuthorizationFailure" => "",
+        "RequestDisallowedByPolicy" => "change the template as the Azure policy demands, or have the policy changed",
+        "SubscriptionDisabled" => "have the subscription enabled again",
+        _ => {
+            "check SubscriptionId in the type configuration, and give its application a role that allows it, such as \
+             Contributor on the resource group"
+        }
+    }
+}
+
+/// What to do about an unusable subscription, by Azure's code. What is wrong in the configuration itself says so.
+fn after_misconfiguration(code: &str) -> &'static str {
+    match code {
+        "" => "",
+        "MissingSubscriptionRegistration" => {
+            "register the resource provider in the subscription, as with `az provider register --namespace Microsoft.Storage`"
+        }
+        _ => "check SubscriptionId in the type configuration",
     }
 }

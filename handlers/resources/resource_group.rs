@@ -22,7 +22,7 @@ pub struct ResourceGroup {
     /// The ARM id of the resource group.
     #[schemars(transform = read_only, transform = primary_identifier)]
     pub id: Option<String>,
-    /// The name of the resource group. If you do not give one, a name is derived from the stack and the logical id.
+    /// The name of the resource group: 1 to 90 letters, digits and `-_.()`; it may not end in a period. If you do not give one, a name is derived from the stack and the logical id.
     #[schemars(transform = create_only, length(min = 1, max = 90), regex(pattern = r"^[A-Za-z0-9._()-]*[A-Za-z0-9_()-]$"))]
     pub resource_group_name: Option<String>,
     /// The Azure region of the group's metadata, as in `az account list-locations`: `australiaeast`.
@@ -66,13 +66,19 @@ impl ResourceGroup {
     }
 
     async fn refuse_if_not_empty(id: &Id<Self>, cx: &Cx) -> Result<()> {
-        let held = cx.provider.list(&format!("{id}/resources"), Self::API, None).await?;
-        if held.items.is_empty() {
+        let looked = cx.provider.find(&format!("{id}/resources"), Self::API, |_| true).await;
+        let (held, is_cut) = looked.map_err(|mut error| {
+            if error.code == HandlerErrorCode::AccessDenied {
+                error.message.push_str("; or set EmptyOnDelete to true to delete it, whatever it holds");
+            }
+            error.while_doing("looking whether the group is empty")
+        })?;
+        if held.is_empty() {
             return Ok(());
         }
-        let names = held.items.iter().take(5).filter_map(|item| item["id"].as_str()?.parse::<ResourceId>().ok());
+        let names = held.iter().take(5).filter_map(|item| item["id"].as_str()?.parse::<ResourceId>().ok());
         let names: Vec<String> = names.map(|id| format!("{} {}", id.resource_type(), id.name())).collect();
-        let more = if held.next.is_some() || held.items.len() > names.len() { " and more" } else { "" };
+        let more = if is_cut || held.len() > names.len() { " and more" } else { "" };
         Err(Error::invalid_request(format!(
             "the resource group still holds {}{more}, and deleting it would delete them; delete or move them, or set \
              EmptyOnDelete to true to delete them with the group",

@@ -53,22 +53,27 @@ const SYSTEM_CONTAINERS: [&str; 2] = ["$logs", "$blobchangefeed"];
 impl StorageAccount {
     async fn refuse_if_not_empty(id: &Id<Self>, cx: &Cx) -> Result<()> {
         let mut held = Vec::new();
+        let mut is_more = false;
         for (collection, what) in CONTENTS {
-            let page = match cx.provider.list(&format!("{id}/{collection}"), Self::API, None).await {
-                Ok(page) => page,
+            let counts = |item: &Value| item["name"].as_str().is_some_and(|name| !SYSTEM_CONTAINERS.contains(&name));
+            let (found, is_cut) = match cx.provider.find(&format!("{id}/{collection}"), Self::API, counts).await {
+                Ok(found) => found,
                 // An account of this kind does not have the service.
                 Err(error) if error.code == HandlerErrorCode::InvalidRequest => continue,
-                Err(error) => return Err(error.while_doing("looking whether the account is empty")),
+                Err(mut error) => {
+                    if error.code == HandlerErrorCode::AccessDenied {
+                        error.message.push_str("; or set EmptyOnDelete to true to delete it, whatever it holds");
+                    }
+                    return Err(error.while_doing("looking whether the account is empty"));
+                }
             };
-            let names = page.items.iter().filter_map(|item| item["name"].as_str());
-            held.extend(
-                names.filter(|name| !SYSTEM_CONTAINERS.contains(name)).map(|name| format!("the {what} {name}")),
-            );
+            held.extend(found.iter().filter_map(|item| Some(format!("the {what} {}", item["name"].as_str()?))));
+            is_more |= is_cut;
         }
         if held.is_empty() {
             return Ok(());
         }
-        let more = if held.len() > 5 { format!(" and {} more", held.len() - 5) } else { String::new() };
+        let more = if is_more || held.len() > 5 { " and more" } else { "" };
         held.truncate(5);
         Err(Error::invalid_request(format!(
             "the account still holds {}{more}, which would be lost; delete them, or set EmptyOnDelete to true to delete \
