@@ -8,7 +8,7 @@ use crate::{
 };
 use azure_client::{ApiVersion, EntryKind, ResourceId};
 use cfn_provider::{
-    Change, Context, Error, Never, Page, Resource, Result, Step,
+    Change, Context, Error, HandlerErrorCode, Never, Page, Resource, Result, Step,
     schema::{create_only, primary_identifier, read_only, unordered, write_only},
 };
 use schemars::JsonSchema;
@@ -26,7 +26,7 @@ pub struct BlobContainer {
     /// The ARM id of the storage account: `!Ref` of an Azure::Storage::StorageAccount.
     #[schemars(required, transform = create_only)]
     pub storage_account_id: Option<String>,
-    /// The name of the container. If you do not give one, a name is derived from the stack and the logical id.
+    /// The name of the container: 3 to 63 lower-case letters, digits and single dashes, or `$root` or `$web`. If you do not give one, a name is derived from the stack and the logical id.
     #[schemars(transform = create_only, length(min = 3, max = 63), regex(pattern = "^(\\$root|\\$web|[a-z0-9](-?[a-z0-9])*)$"))]
     pub container_name: Option<String>,
     /// Who may read without credentials: nobody, anybody who knows a blob's name, or anybody who lists the container. The
@@ -137,10 +137,12 @@ impl BlobContainer {
         match first {
             Ok(None) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error.while_doing(format!(
-                "looking whether the container is empty, which takes the role Storage Blob Data Reader on it (or {instead}, \
-                 unseen)"
-            ))),
+            Err(mut error) => {
+                if error.code == HandlerErrorCode::AccessDenied {
+                    error.message.push_str(&format!("; or {instead}, whatever it holds"));
+                }
+                Err(error.while_doing("looking whether the container is empty"))
+            }
             Ok(Some(entry)) => {
                 let what = match entry.kind {
                     EntryKind::Blob => "the blob",
