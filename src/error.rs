@@ -26,6 +26,27 @@ pub enum HandlerErrorCode {
     InvalidTypeConfiguration,
 }
 
+impl HandlerErrorCode {
+    /// Every code.
+    pub const ALL: [HandlerErrorCode; 15] = [
+        Self::NotUpdatable,
+        Self::InvalidRequest,
+        Self::AccessDenied,
+        Self::InvalidCredentials,
+        Self::AlreadyExists,
+        Self::NotFound,
+        Self::ResourceConflict,
+        Self::Throttling,
+        Self::ServiceLimitExceeded,
+        Self::NotStabilized,
+        Self::GeneralServiceException,
+        Self::ServiceInternalError,
+        Self::NetworkFailure,
+        Self::InternalFailure,
+        Self::InvalidTypeConfiguration,
+    ];
+}
+
 /// How a call that failed may be repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retry {

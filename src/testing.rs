@@ -184,50 +184,58 @@ impl Harness {
     }
 
     fn check(&self, action: Action, answer: &ProgressEvent) {
-        let say = |rule: &str| panic!("{action:?}: {rule}: {answer:?}");
-        let names = |model: &Value| {
-            self.schema().primary_identifier.iter().all(|name| model.get(name).is_some_and(|id| !id.is_null()))
-        };
-        let models = answer.resource_model.iter().chain(answer.resource_models.iter().flatten());
-        if answer.status != OperationStatus::InProgress {
-            for model in models {
-                if let Some(pointer) = self.schema().write_only.iter().find(|p| lookup(model, p).is_some()) {
-                    say(&format!("a terminal answer carries the write-only {pointer}"));
-                }
-            }
-        }
-        match (answer.status, action) {
-            (OperationStatus::InProgress, Action::Read | Action::List) => say("READ and LIST cannot be in progress"),
-            (OperationStatus::InProgress, _) => {
-                if !answer.resource_model.as_ref().is_some_and(names) {
-                    say("IN_PROGRESS carries no identifier");
-                }
-                if answer.callback_context.is_none() || answer.error_code.is_some() {
-                    say("IN_PROGRESS carries a callback context and no error");
-                }
-            }
-            (OperationStatus::Success, Action::Delete) => {
-                if answer.resource_model.is_some() {
-                    say("DELETE answers no model");
-                }
-            }
-            (OperationStatus::Success, Action::List) => {
-                if !answer.resource_models.as_ref().is_some_and(|models| models.iter().all(names)) {
-                    say("LIST answers models that carry their identifiers");
-                }
-            }
-            (OperationStatus::Success, _) => {
-                if !answer.resource_model.as_ref().is_some_and(names) || answer.callback_context.is_some() {
-                    say("SUCCESS carries the model and no callback context");
-                }
-            }
-            (OperationStatus::Failed, _) => {
-                if answer.error_code.is_none() || answer.message.as_ref().is_none_or(String::is_empty) {
-                    say("FAILED carries a code and a sentence");
-                }
-            }
+        if let Some(rule) = breach(self.schema(), Some(action), answer) {
+            panic!("{action:?}: {rule}: {answer:?}");
         }
     }
+}
+
+/// The first rule of the protocol that an answer breaks. `action` is what was asked for, `None` where that was unreadable.
+pub fn breach(schema: &TypeSchema, action: Option<Action>, answer: &ProgressEvent) -> Option<&'static str> {
+    let names =
+        |model: &Value| schema.primary_identifier.iter().all(|name| model.get(name).is_some_and(|id| !id.is_null()));
+    let model = answer.resource_model.as_ref();
+    let mut terminal = model.into_iter().chain(answer.resource_models.iter().flatten());
+    let tells = |model: &Value| schema.write_only.iter().any(|pointer| lookup(model, pointer).is_some());
+    let mut rules = Vec::new();
+    match answer.status {
+        OperationStatus::InProgress => rules.extend([
+            (action.is_some_and(|a| !matches!(a, Action::Read | Action::List)), "READ and LIST cannot be in progress"),
+            (model.is_some_and(names), "IN_PROGRESS carries the identifier"),
+            (answer.callback_context.as_ref().is_some_and(Value::is_object), "IN_PROGRESS carries a callback context"),
+            (answer.callback_delay_seconds.is_some_and(|delay| delay <= 900), "a delay has 900 seconds at most"),
+            (answer.error_code.is_none(), "IN_PROGRESS carries no error"),
+        ]),
+        OperationStatus::Success => {
+            let kind = match action {
+                None => (false, "an unreadable request cannot succeed"),
+                Some(Action::Delete) => (model.is_none(), "DELETE answers no model"),
+                Some(Action::List) => {
+                    let models = answer.resource_models.as_ref();
+                    (models.is_some_and(|models| models.iter().all(names)), "LIST answers models with identifiers")
+                }
+                Some(_) => (model.is_some_and(names), "SUCCESS carries the model with its identifier"),
+            };
+            rules.extend([kind, (answer.error_code.is_none(), "SUCCESS carries no error")]);
+        }
+        OperationStatus::Failed => rules.extend([
+            (answer.error_code.is_some(), "FAILED carries a code"),
+            (answer.message.as_ref().is_some_and(|message| !message.is_empty()), "FAILED carries a sentence"),
+            (answer.resource_models.is_none(), "FAILED carries no list"),
+        ]),
+    }
+    if answer.status != OperationStatus::InProgress {
+        rules.extend([
+            (!terminal.any(tells), "a terminal answer carries no write-only value"),
+            (
+                answer.callback_context.is_none() && answer.callback_delay_seconds.is_none(),
+                "a terminal answer carries no callback",
+            ),
+        ]);
+    }
+    let list = action == Some(Action::List) || (answer.resource_models.is_none() && answer.next_token.is_none());
+    rules.push((list, "only LIST answers pages"));
+    rules.into_iter().find(|(kept, _)| !kept).map(|(_, rule)| rule)
 }
 
 /// CloudFormation recasts every primitive of a template to a string.

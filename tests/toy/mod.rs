@@ -244,7 +244,8 @@ impl Resource for Shelf {
 
     async fn list(&self, page: Option<&str>, cx: &Cx) -> Result<Page<Self>> {
         let all: Vec<Shelf> = cx.provider.0.lock().unwrap().shelves.values().cloned().collect();
-        let start: usize = page.map_or(0, |page| page.parse().unwrap());
+        let bad = |_| Error::invalid_request("the page token is none of this type's");
+        let start = page.map_or(Ok(0), str::parse).map_err(bad)?.min(all.len());
         let end = (start + 2).min(all.len());
         Ok(Page { models: all[start..end].to_vec(), next: (end < all.len()).then(|| end.to_string()) })
     }
