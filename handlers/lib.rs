@@ -8,8 +8,18 @@ mod translate;
 
 use cfn_provider::Entry;
 use resources::resource_group::ResourceGroup;
-use storage::{blob_container::BlobContainer, storage_account::StorageAccount};
+use storage::{
+    blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
+    management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+};
 
 /// Every type that `bootstrap` serves.
-pub const REGISTRY: &[Entry] =
-    &[Entry::of::<ResourceGroup>(), Entry::of::<StorageAccount>(), Entry::of::<BlobContainer>()];
+pub const REGISTRY: &[Entry] = &[
+    Entry::of::<ResourceGroup>(),
+    Entry::of::<StorageAccount>(),
+    Entry::of::<BlobContainer>(),
+    Entry::of::<Queue>(),
+    Entry::of::<FileShare>(),
+    Entry::of::<EncryptionScope>(),
+    Entry::of::<ManagementPolicy>(),
+];

@@ -91,10 +91,12 @@ impl Cloud {
         tokio::task::spawn_blocking(check).await.map_err(cloud)?
     }
 
-    /// The ARM ids that exist beside the parents: what the contract tests left behind.
+    /// The ARM ids that exist beside the parents: what the contract tests left behind. A disabled encryption scope is as
+    /// gone as Azure lets it be.
     pub fn leftovers(&self) -> Vec<String> {
         let mut left = self.emulator.resources();
         left.retain(|id| !self.values.values().any(|parent| parent.eq_ignore_ascii_case(id)));
+        left.retain(|id| self.emulator.get(id).is_some_and(|found| found["properties"]["state"] != "Disabled"));
         left
     }
 

@@ -21,6 +21,26 @@ const EXEMPTIONS: &[Exemption] = &[
         reason: "Azure has no tags on containers",
     },
     Exemption {
+        type_name: Some("Azure::Storage::Queue"),
+        rule: "TAG015",
+        reason: "Azure has no tags on queues",
+    },
+    Exemption {
+        type_name: Some("Azure::Storage::FileShare"),
+        rule: "TAG015",
+        reason: "Azure has no tags on file shares",
+    },
+    Exemption {
+        type_name: Some("Azure::Storage::EncryptionScope"),
+        rule: "TAG015",
+        reason: "Azure has no tags on encryption scopes",
+    },
+    Exemption {
+        type_name: Some("Azure::Storage::ManagementPolicy"),
+        rule: "TAG015",
+        reason: "Azure has no tags on lifecycles",
+    },
+    Exemption {
         type_name: Some("Azure::Storage::BlobContainer"),
         rule: "TAG016",
         reason: "the tags of a legal hold are names of holds, no tags of the resource",

@@ -1,14 +1,14 @@
 //! `Azure::Storage::BlobContainer`.
 
-use super::storage_account::StorageAccount;
+use super::{Cx, account_of, metadata, page, parent, put_metadata, storage_account::StorageAccount};
 use crate::{
     identifier::{ArmResource, Id},
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal, patch},
 };
-use azure_client::{ApiVersion, EntryKind, ResourceId};
+use azure_client::{ApiVersion, EntryKind};
 use cfn_provider::{
-    Change, Context, Error, HandlerErrorCode, Never, Page, Resource, Result, Step,
+    Change, Error, HandlerErrorCode, Never, Page, Resource, Result, Step,
     schema::{create_only, primary_identifier, read_only, unordered, write_only},
 };
 use schemars::JsonSchema;
@@ -75,8 +75,6 @@ impl ArmResource for BlobContainer {
     const API: ApiVersion = ApiVersion::STORAGE;
 }
 
-type Cx = Context<AzureProvider>;
-
 impl BlobContainer {
     fn to_azure(&self) -> Value {
         let mut body = json!({"properties": camel(json!({
@@ -85,9 +83,7 @@ impl BlobContainer {
             "DenyEncryptionScopeOverride": self.deny_encryption_scope_override,
             "ImmutableStorageWithVersioning": self.immutable_storage_with_versioning,
         }))});
-        if let Some(metadata) = &self.metadata {
-            body["properties"]["metadata"] = json!(metadata);
-        }
+        put_metadata(&mut body, self.metadata.as_ref());
         body
     }
 
@@ -98,8 +94,7 @@ impl BlobContainer {
         members.insert("Id".into(), id.to_string().into());
         members.insert("StorageAccountId".into(), account_of(&id).to_string().into());
         members.insert("ContainerName".into(), id.name().into());
-        // Names of metadata are the user's: no change of case.
-        members.insert("Metadata".into(), properties.get("metadata").cloned().unwrap_or_else(|| json!({})));
+        members.insert("Metadata".into(), metadata(body));
         if properties["legalHold"]["tags"].as_array().is_none_or(Vec::is_empty) {
             members.remove("LegalHold");
         } else {
@@ -159,10 +154,6 @@ impl BlobContainer {
     }
 }
 
-fn account_of(id: &ResourceId) -> ResourceId {
-    id.ancestor("storageAccounts").unwrap_or_else(|| id.clone())
-}
-
 fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
@@ -175,7 +166,7 @@ impl Resource for BlobContainer {
     type Wait = Never;
 
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
-        let account = parent(self)?;
+        let account = parent(self.storage_account_id.as_deref())?;
         let name = self.container_name.get_or_insert_with(|| cx.request.derive_name(63, "-"));
         Ok(account.child("blobServices", "default").child("containers", name).into())
     }
@@ -209,21 +200,12 @@ impl Resource for BlobContainer {
         Ok(Step::Done)
     }
 
-    async fn list(&self, page: Option<&str>, cx: &Cx) -> Result<Page<Self>> {
-        let path = parent(self)?.child("blobServices", "default").to_string() + "/containers";
-        let containers = cx.provider.list(&path, Self::API, page).await?;
-        Ok(Page {
-            models: containers.items.iter().map(Self::from_azure).collect::<Result<_>>()?,
-            next: containers.next,
-        })
+    async fn list(&self, token: Option<&str>, cx: &Cx) -> Result<Page<Self>> {
+        let service = parent(self.storage_account_id.as_deref())?.child("blobServices", "default");
+        page(&format!("{service}/containers"), token, cx, Self::from_azure).await
     }
 
     async fn resume(wait: Never, _: &Self::Id, _: &Cx) -> Result<Step<Never>> {
         match wait {}
     }
-}
-
-fn parent(container: &BlobContainer) -> Result<Id<StorageAccount>> {
-    Id::parse(container.storage_account_id.as_deref().unwrap_or_default())
-        .map_err(|error| error.while_doing("/StorageAccountId"))
 }

@@ -83,12 +83,13 @@ async fn every_type_lives() {
         // A hold would rightly keep the container.
         let mut released = current.clone();
         released.as_object_mut().unwrap().remove("LegalHold");
-        let reduced = harness.update(&current, &released).await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        harness.update(&current, &released).await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
 
-        harness.delete(&reduced).await.unwrap();
+        // CloudFormation sends the template's properties, the write-only ones too.
+        harness.delete(&released).await.unwrap();
         for failure in [
             harness.read(&created).await.unwrap_err(),
-            harness.update(&created, &created).await.unwrap_err(),
+            harness.update(full, full).await.unwrap_err(),
             harness.delete(&created).await.unwrap_err(),
         ] {
             assert_eq!(failure.code, Code::NotFound, "{name}: {}", failure.message);
@@ -96,8 +97,8 @@ async fn every_type_lives() {
         assert!(harness.list(full).await.unwrap().iter().all(|model| model["Id"] != created["Id"]));
 
         let small = harness.create(minimal).await.unwrap();
-        assert_contains(minimal, &small, "minimal");
-        harness.delete(&small).await.unwrap();
+        assert_contains(&visible(&scenario, minimal), &small, "minimal");
+        harness.delete(&changed(minimal, "Id", &small["Id"])).await.unwrap();
     }
 }
 
@@ -115,7 +116,7 @@ async fn removed_properties_go_back_to_their_default() {
             // Some cannot be taken back: Azure has no default for them, or they replace the resource.
             let fixed = ["AccessTier", "MinimumTlsVersion", "IsSftpEnabled", "IsLocalUserEnabled", "Encryption"];
             // Azure documents no value that takes these back; the null that is sent may or may not.
-            let fixed = [&fixed[..], &["AllowedCopyScope", "SasPolicy", "KeyPolicy"]].concat();
+            let fixed = [&fixed[..], &["AllowedCopyScope", "SasPolicy", "KeyPolicy", "ShareQuota"]].concat();
             if listed("createOnlyProperties", name)
                 || listed("writeOnlyProperties", name)
                 || minimal.get(name).is_some()
@@ -173,7 +174,9 @@ async fn any_choice_of_properties_shows_no_drift() {
                 harness.create(&model).await.unwrap_or_else(|e| panic!("{name} round {round}: {model}: {e:?}"));
             let read = harness.read(&created).await.unwrap();
             assert_contains(&visible(&scenario, &model), &read, &format!("{name} round {round}"));
-            harness.delete(&created).await.unwrap();
+            harness.delete(&changed(&model, "Id", &created["Id"])).await.unwrap();
+            // Azure keeps a disabled encryption scope, which the next round must not meet.
+            scenario.emulator.remove(created["Id"].as_str().unwrap());
         }
     }
 }
@@ -265,7 +268,7 @@ async fn a_fault_at_any_call_of_an_update_or_delete_loses_nothing() {
                 for call in 0.. {
                     let scenario = scenarios::of(entry).await.unwrap();
                     let created = scenario.harness.create(&scenario.minimal).await.unwrap();
-                    let mut wanted = created.clone();
+                    let mut wanted = changed(&scenario.minimal, "Id", &created["Id"]);
                     for (name, value) in scenario.updates.as_object().unwrap() {
                         if ["Tags", "Metadata", "PublicAccess", "AccessTier"].contains(&name.as_str()) {
                             wanted[name] = value.clone();
@@ -306,7 +309,7 @@ async fn a_fault_at_any_call_of_an_update_or_delete_loses_nothing() {
 
 #[tokio::test]
 async fn lists_go_on_over_pages() {
-    for scenario in each().await {
+    for scenario in each().await.into_iter().filter(|scenario| !scenario.one_per_parent) {
         let Scenario { harness, minimal, .. } = &scenario;
         let mut ids = Vec::new();
         for index in 0..5 {

@@ -2,13 +2,20 @@
 //! each type.
 
 mod blob_container;
+mod encryption_scope;
+mod file_share;
+mod management_policy;
+mod queue;
 mod resource_group;
 mod storage_account;
 
 use cfn_provider::{Entry, Resource, testing::Harness};
 use handlers::{
     resources::resource_group::ResourceGroup,
-    storage::{blob_container::BlobContainer, storage_account::StorageAccount},
+    storage::{
+        blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
+        management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+    },
 };
 use sandbox::azure::{Emulator, Options};
 use serde_json::{Value, json};
@@ -25,6 +32,8 @@ pub(crate) struct Scenario {
     pub(crate) updates: Value,
     /// How often the parents' set-up spoke to Azure.
     pub(crate) set_up: usize,
+    /// The parent has one at most.
+    pub(crate) one_per_parent: bool,
 }
 
 impl Scenario {
@@ -33,7 +42,7 @@ impl Scenario {
         let mut full = minimal.clone();
         full.as_object_mut().expect("a model").extend(optional.as_object().expect("a model").clone());
         let set_up = emulator.requests().len();
-        Self { emulator, harness, minimal, full, updates, set_up }
+        Self { emulator, harness, minimal, full, updates, set_up, one_per_parent: false }
     }
 
     /// The ARM calls since the set-up, token requests left out.
@@ -55,6 +64,10 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         ResourceGroup::TYPE_NAME => resource_group::scenario(emulator).await,
         StorageAccount::TYPE_NAME => storage_account::scenario(emulator).await,
         BlobContainer::TYPE_NAME => blob_container::scenario(emulator).await,
+        Queue::TYPE_NAME => queue::scenario(emulator).await,
+        FileShare::TYPE_NAME => file_share::scenario(emulator).await,
+        EncryptionScope::TYPE_NAME => encryption_scope::scenario(emulator).await,
+        ManagementPolicy::TYPE_NAME => management_policy::scenario(emulator).await,
         _ => return None,
     })
 }

@@ -12,7 +12,7 @@ use super::entra::{Audience, Entra};
 use super::http::{Answer, Outcome, Request};
 use super::ids::Id;
 use super::state::{Operation, State};
-use super::{Options, accounts, containers, groups, services};
+use super::{Options, accounts, containers, encryption_scopes, groups, held, management_policies, services};
 
 /// One resource type. What it does not define, it does not support, as Azure does.
 pub(super) trait ResourceType: Sync {
@@ -64,9 +64,11 @@ const TYPES: &[&dyn ResourceType] = &[
     &services::QUEUES,
     &services::TABLES,
     &containers::Container,
-    &services::Share,
-    &services::Queue,
-    &services::Table,
+    &held::Share,
+    &held::Queue,
+    &held::Table,
+    &encryption_scopes::EncryptionScope,
+    &management_policies::ManagementPolicy,
 ];
 
 /// One request to ARM, with all it may look at and change.

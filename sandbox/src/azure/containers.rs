@@ -207,7 +207,7 @@ fn checked(sent: &Value, account: &Value) -> Result<Value, Answer> {
 }
 
 /// Metadata travels as headers, so its names come back in lower case.
-fn metadata(sent: &Value) -> Result<Value, Answer> {
+pub(super) fn metadata(sent: &Value) -> Result<Value, Answer> {
     let mut metadata = json!({});
     for (name, value) in sent.as_object().into_iter().flatten() {
         if !rules::is_metadata_name(name) {

@@ -1,4 +1,4 @@
-//! The services of an account, and what the other three hold: enough to see that an account is not empty.
+//! The services of an account.
 //!
 //! Every service is a singleton named `default` that always exists, whether or not anybody wrote it.
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::accounts::refuse_unprovisioned;
 use super::arm::{Call, ResourceType, not_found};
-use super::blobs::{Protection, etag};
+use super::blobs::Protection;
 use super::http::{Answer, Outcome, timestamp};
 use super::ids::Id;
 use super::merge::merge;
@@ -151,155 +151,5 @@ fn complete(properties: &mut Value) {
     }
     if let Some(properties) = properties.as_object_mut() {
         properties.retain(|_, value| !value.is_null());
-    }
-}
-
-/// What is the same for shares, queues and tables.
-struct Held {
-    kind: &'static str,
-    created: u16,
-    deleted: u16,
-    missing: (&'static str, &'static str),
-}
-
-impl Held {
-    fn put(&self, call: &mut Call<'_>, id: &Id, properties: Value, more: Value) -> Outcome {
-        if let Some(account) = id.parent().and_then(|service| service.parent()) {
-            refuse_unprovisioned(call, &account)?;
-        }
-        let is_new = call.state.get(id).is_none();
-        let mut document = json!({
-            "id": id.to_string(), "name": id.name(), "type": self.kind, "properties": properties,
-        });
-        let answer = Answer::json(if is_new { self.created } else { 200 }, &document);
-        merge(&mut document["properties"], &more);
-        call.state.put(id, document);
-        Ok(answer)
-    }
-
-    fn delete(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
-        match call.state.remove(id) {
-            true => Ok(Answer::of(self.deleted, "text/plain; charset=utf-8", "")),
-            false => Err(self.absent()),
-        }
-    }
-
-    fn absent(&self) -> Answer {
-        Answer::passed_on(404, self.missing.0, self.missing.1)
-    }
-}
-
-const SHARE: Held = Held {
-    kind: "Microsoft.Storage/storageAccounts/fileServices/shares",
-    created: 201,
-    deleted: 200,
-    missing: ("ShareNotFound", "The specified share does not exist."),
-};
-
-/// A file share.
-pub(super) struct Share;
-
-impl ResourceType for Share {
-    fn name(&self) -> &'static str {
-        SHARE.kind
-    }
-
-    fn put(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
-        let sent = call.body()?["properties"].clone();
-        let now = timestamp();
-        let more = json!({
-            "leaseStatus": "unlocked",
-            "leaseState": "available",
-            "signedIdentifiers": [],
-            "accessTier": "TransactionOptimized",
-            "accessTierChangeTime": now,
-            "lastModifiedTime": now,
-            "shareQuota": sent["shareQuota"].as_u64().unwrap_or(102_400),
-        });
-        let sent = if sent.is_null() { json!({}) } else { sent };
-        let answer = SHARE.put(call, id, sent, more)?;
-        let tag = etag();
-        if let Some(document) = call.state.get_mut(id) {
-            document["etag"] = tag.clone().into();
-        }
-        Ok(answer.with("etag", tag))
-    }
-
-    fn delete(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
-        SHARE.delete(call, id)
-    }
-
-    /// A list shows other members than a GET.
-    fn item(&self, document: &Value) -> Value {
-        let mut item = document.clone();
-        if let Some(properties) = item["properties"].as_object_mut() {
-            properties
-                .retain(|name, _| !matches!(name.as_str(), "signedIdentifiers" | "accessTierChangeTime" | "metadata"));
-            properties.insert("enabledProtocols".into(), "SMB".into());
-        }
-        item
-    }
-
-    fn absent(&self, _: &Id) -> Answer {
-        SHARE.absent()
-    }
-}
-
-const QUEUE: Held = Held {
-    kind: "Microsoft.Storage/storageAccounts/queueServices/queues",
-    created: 200,
-    deleted: 204,
-    missing: ("QueueNotFound", "The specified queue does not exist."),
-};
-
-/// A queue.
-pub(super) struct Queue;
-
-impl ResourceType for Queue {
-    fn name(&self) -> &'static str {
-        QUEUE.kind
-    }
-
-    fn put(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
-        let mut properties = json!({"metadata": {}});
-        merge(&mut properties, &call.body()?["properties"]);
-        QUEUE.put(call, id, properties, json!({"approximateMessageCount": 0}))
-    }
-
-    fn delete(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
-        QUEUE.delete(call, id)
-    }
-
-    fn absent(&self, _: &Id) -> Answer {
-        QUEUE.absent()
-    }
-}
-
-const TABLE: Held = Held {
-    kind: "Microsoft.Storage/storageAccounts/tableServices/tables",
-    created: 200,
-    deleted: 204,
-    missing: ("TableNotFound", "The table specified does not exist."),
-};
-
-/// A table.
-pub(super) struct Table;
-
-impl ResourceType for Table {
-    fn name(&self) -> &'static str {
-        TABLE.kind
-    }
-
-    fn put(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
-        let properties = json!({"tableName": id.name()});
-        TABLE.put(call, id, properties, json!({"signedIdentifiers": []}))
-    }
-
-    fn delete(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
-        TABLE.delete(call, id)
-    }
-
-    fn absent(&self, _: &Id) -> Answer {
-        TABLE.absent()
     }
 }
