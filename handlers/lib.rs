@@ -1,12 +1,14 @@
 //! The Azure resource types: one file and one row each.
 
 mod identifier;
+pub mod managed_identity;
 mod provider;
 pub mod resources;
 pub mod storage;
 mod translate;
 
 use cfn_provider::Entry;
+use managed_identity::user_assigned_identity::UserAssignedIdentity;
 use resources::resource_group::ResourceGroup;
 use storage::{
     blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
@@ -22,4 +24,5 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<FileShare>(),
     Entry::of::<EncryptionScope>(),
     Entry::of::<ManagementPolicy>(),
+    Entry::of::<UserAssignedIdentity>(),
 ];

@@ -8,9 +8,11 @@ mod management_policy;
 mod queue;
 mod resource_group;
 mod storage_account;
+mod user_assigned_identity;
 
 use cfn_provider::{Entry, Resource, testing::Harness};
 use handlers::{
+    managed_identity::user_assigned_identity::UserAssignedIdentity,
     resources::resource_group::ResourceGroup,
     storage::{
         blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
@@ -68,6 +70,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         FileShare::TYPE_NAME => file_share::scenario(emulator).await,
         EncryptionScope::TYPE_NAME => encryption_scope::scenario(emulator).await,
         ManagementPolicy::TYPE_NAME => management_policy::scenario(emulator).await,
+        UserAssignedIdentity::TYPE_NAME => user_assigned_identity::scenario(emulator).await,
         _ => return None,
     })
 }

@@ -12,7 +12,10 @@ use super::entra::{Audience, Entra};
 use super::http::{Answer, Outcome, Request};
 use super::ids::Id;
 use super::state::{Operation, State};
-use super::{Options, accounts, containers, encryption_scopes, groups, held, management_policies, services};
+use super::{
+    Options, accounts, containers, encryption_scopes, groups, held, identities, locks, management_policies,
+    role_assignments, services,
+};
 
 /// One resource type. What it does not define, it does not support, as Azure does.
 pub(super) trait ResourceType: Sync {
@@ -69,6 +72,10 @@ const TYPES: &[&dyn ResourceType] = &[
     &held::Table,
     &encryption_scopes::EncryptionScope,
     &management_policies::ManagementPolicy,
+    &identities::UserAssignedIdentity,
+    &identities::FederatedIdentityCredential,
+    &role_assignments::RoleAssignment,
+    &locks::Lock,
 ];
 
 /// One request to ARM, with all it may look at and change.
@@ -164,6 +171,7 @@ fn answer(call: &mut Call<'_>, entra: &Entra) -> Outcome {
 fn on_resource(call: &mut Call<'_>, method: &str, id: Id) -> Outcome {
     let kind = find_type(&id.type_name())?;
     let id = find_parents(call, &id)?;
+    locks::refuse_locked(call.state, method, &id)?;
     match method {
         "GET" => kind.get(call, &id),
         "HEAD" => Ok(Answer::empty(if call.state.get(&id).is_some() { 204 } else { 404 })),
@@ -185,6 +193,7 @@ fn on_tail(call: &mut Call<'_>, method: &str, segments: &[&str]) -> Outcome {
             if call.state.any(&id).is_none() {
                 return Err(kind.absent(&id));
             }
+            locks::refuse_locked(call.state, method, &id)?;
             kind.act(call, &id, &tail.to_lowercase())
         }
         "GET" => {
@@ -199,13 +208,19 @@ fn on_tail(call: &mut Call<'_>, method: &str, segments: &[&str]) -> Outcome {
     }
 }
 
-/// Lists the resources of a type below `scope`, in pages; the address of the next has a literal `$`.
+/// Lists the resources of a type below `scope`, or those at it and above where the filter says so, in pages; the address
+/// of the next has a literal `$`.
 fn list(call: &mut Call<'_>, kind: &dyn ResourceType, scope: &Id) -> Outcome {
     let below = format!("{}/", scope.key());
+    let at_scope = call.request.parameters().get("$filter").is_some_and(|filter| filter == "atScope()");
+    let belongs = |key: &String| match key.rsplit_once("/providers/") {
+        Some((own, _)) if at_scope => below.starts_with(&format!("{own}/")),
+        _ => key.starts_with(&below),
+    };
     let items: Vec<(String, Value)> = call
         .state
         .visible()
-        .filter(|(key, document)| key.starts_with(&below) && document["type"].as_str() == Some(kind.name()))
+        .filter(|(key, document)| belongs(key) && document["type"].as_str() == Some(kind.name()))
         .map(|(key, document)| (key.clone(), kind.item(document)))
         .collect();
     Ok(page(call, items))
@@ -225,7 +240,8 @@ pub(super) fn page(call: &Call<'_>, items: Vec<(String, Value)>) -> Answer {
         let path = &call.request.path;
         let version = call.api_version();
         let asked = asked.map_or(String::new(), |(name, size)| format!("&{name}={size}"));
-        body["nextLink"] = format!("{}{path}?api-version={version}{asked}&$skipToken={next}", call.url).into();
+        let filter = parameters.get("$filter").map_or(String::new(), |filter| format!("&$filter={filter}"));
+        body["nextLink"] = format!("{}{path}?api-version={version}{filter}{asked}&$skipToken={next}", call.url).into();
     }
     Answer::json(200, &body)
 }

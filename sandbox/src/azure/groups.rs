@@ -109,7 +109,11 @@ pub(super) fn contents(call: &mut Call<'_>, group: &Id) -> Outcome {
     let items: Vec<(String, Value)> = call
         .state
         .visible()
-        .filter(|(key, _)| key.strip_prefix(&below).is_some_and(|rest| rest.matches('/').count() == 2))
+        .filter(|(key, _)| {
+            // Locks and role assignments are said of the group; they are not in it.
+            let rest = key.strip_prefix(&below).filter(|rest| !rest.starts_with("microsoft.authorization/"));
+            rest.is_some_and(|rest| rest.matches('/').count() == 2)
+        })
         .map(|(key, document)| {
             let mut item = json!({});
             for member in ["id", "name", "type", "sku", "kind", "location", "identity", "tags"] {

@@ -16,6 +16,7 @@ pub(super) struct State {
     operations: HashMap<String, Operation>,
     blocked: HashMap<String, Instant>,
     pub(super) taken: BTreeSet<String>,
+    principals: BTreeMap<String, Instant>,
     pub(super) blobs: Blobs,
     /// What is still to be done at Azurite before the answer leaves.
     pub(super) effects: Vec<Effect>,
@@ -145,6 +146,16 @@ impl State {
 
     pub(super) fn is_blocked(&self, id: &Id) -> bool {
         self.blocked.contains_key(&id.key())
+    }
+
+    /// Lets Entra know a principal from `when` on.
+    pub(super) fn introduce(&mut self, principal: &str, when: Instant) {
+        self.principals.insert(principal.to_lowercase(), when);
+    }
+
+    /// Since when Entra knows a principal, or from when on it will; none for a stranger.
+    pub(super) fn introduced(&self, principal: &str) -> Option<Instant> {
+        self.principals.get(&principal.to_lowercase()).copied()
     }
 
     /// Starts an operation and returns its name.

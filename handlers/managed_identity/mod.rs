@@ -1,0 +1,3 @@
+//! Microsoft.ManagedIdentity.
+
+pub mod user_assigned_identity;
