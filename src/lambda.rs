@@ -33,7 +33,8 @@ const RESERVE: Duration = Duration::from_secs(2);
 pub async fn serve(registry: &'static [Entry]) -> Result<(), lambda_runtime::Error> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some("schema") {
-        println!("{}", schemas(registry, arguments.next().as_deref())?);
+        let schemas = schemas(registry, arguments.next().as_deref()).map_err(|error| error.message)?;
+        println!("{schemas}");
         return Ok(());
     }
     telemetry::init();
@@ -61,14 +62,17 @@ enum Answer {
     CustomResource(Value),
 }
 
-fn schemas(registry: &[Entry], type_name: Option<&str>) -> Result<String, lambda_runtime::Error> {
+/// The schema of one type as JSON, or of all as a JSON array.
+///
+/// # Errors
+/// `InvalidRequest`: the type is not served.
+pub fn schemas(registry: &[Entry], type_name: Option<&str>) -> crate::Result<String> {
     let json = |entry: &Entry| &(entry.schema)().json;
-    Ok(match type_name {
-        Some(name) => {
-            serde_json::to_string_pretty(json(registry::find(registry, name).map_err(|error| error.message)?))?
-        }
-        None => serde_json::to_string_pretty(&registry.iter().map(json).collect::<Vec<&Value>>())?,
-    })
+    let text = match type_name {
+        Some(name) => serde_json::to_string_pretty(json(registry::find(registry, name)?)),
+        None => serde_json::to_string_pretty(&registry.iter().map(json).collect::<Vec<&Value>>()),
+    };
+    text.map_err(Error::internal)
 }
 
 /// Answers one event. Never fails and never unwinds: CloudFormation cannot read a Lambda error.

@@ -14,9 +14,7 @@ use tokio::time::Instant;
 
 /// One resource type of a binary.
 ///
-/// ```ignore
-/// pub const REGISTRY: &[Entry] = &[Entry::of::<BlobContainer>()];
-/// ```
+/// A registry is a literal table of them: `&[Entry::of::<BlobContainer>()]`.
 pub struct Entry {
     /// The type's name.
     pub type_name: &'static str,

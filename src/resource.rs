@@ -385,6 +385,27 @@ mod tests {
     }
 
     #[test]
+    fn what_surrounds_the_model_reaches_the_handler() {
+        let event = json!({
+            "action": "UPDATE", "resourceType": "A::B::C", "awsAccountId": "123", "region": "eu-west-1",
+            "rollback": true, "snapshotRequested": null, "driftable": true, "creationPolicy": {"c": 1}, "updatePolicy": null,
+            "requestData": {
+                "systemTags": {"aws:s": "new"}, "previousSystemTags": {"aws:s": "old"},
+                "stackTags": {"t": "new"}, "previousStackTags": {"t": "old"}
+            }
+        });
+        let request = Request::new(&Invocation::parse(event).expect("parses"), Instant::now());
+        assert_eq!((request.account_id.as_deref(), request.region.as_deref()), (Some("123"), Some("eu-west-1")));
+        assert_eq!((request.rollback, request.snapshot_requested, request.driftable), (true, false, true));
+        assert_eq!((request.creation_policy, request.update_policy), (Some(json!({"c": 1})), None));
+        assert_eq!(
+            (&request.system_tags["aws:s"], &request.previous_system_tags["aws:s"]),
+            (&"new".into(), &"old".into())
+        );
+        assert_eq!((&request.stack_tags["t"], &request.previous_stack_tags["t"]), (&"new".into(), &"old".into()));
+    }
+
+    #[test]
     fn own_tags_win_over_stack_tags() {
         let mut request = request("s", "l", "t");
         request.stack_tags = BTreeMap::from([("a".into(), "stack".into()), ("b".into(), "stack".into())]);

@@ -6,7 +6,7 @@ mod support;
 #[allow(dead_code, reason = "its faults cannot be reached from another process")]
 mod toy;
 
-use cfn_provider::{Action, Entry, testing::Harness};
+use cfn_provider::{Action, Entry, lambda, testing::Harness};
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex},
@@ -45,10 +45,11 @@ fn event(action: Action, model: &Value) -> Value {
 const SECRETS: [&str; 7] =
     ["callers3cret", "callert0ken", "providers3cret", "providert0ken", "b3arer", "typec0nfiguration", "wr1teonly"];
 
+/// Operations and bodies.
+type Calls = Arc<Mutex<Vec<(String, String)>>>;
+
 /// CloudWatch: what it was asked, and what it answers.
-fn cloudwatch(
-    answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static,
-) -> (Server, Arc<Mutex<Vec<(String, String)>>>) {
+fn cloudwatch(answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static) -> (Server, Calls) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let seen = calls.clone();
     let server = Server::start(move |request: Request| {
@@ -68,7 +69,7 @@ fn cloudwatch(
     (server, calls)
 }
 
-fn names(calls: &Mutex<Vec<(String, String)>>) -> Vec<String> {
+fn names(calls: &Calls) -> Vec<String> {
     let mut names: Vec<String> = calls.lock().unwrap().iter().map(|(name, _)| name.clone()).collect();
     names.sort();
     names
@@ -167,6 +168,17 @@ fn without_the_owner_s_credentials_nothing_is_delivered() {
     assert_eq!(lambda.invoke(&event)["errorCode"], "NotFound");
     assert!(calls.lock().unwrap().is_empty());
     lambda.stop();
+}
+
+#[test]
+fn schemas_are_printed_for_build_tools() {
+    let schema = lambda::schemas(REGISTRY, Some("Example::Toy::Shelf")).unwrap();
+    let one: Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(one["typeName"], "Example::Toy::Shelf");
+    let all: Value = serde_json::from_str(&lambda::schemas(REGISTRY, None).unwrap()).unwrap();
+    assert_eq!(all, json!([one]));
+    let unknown = lambda::schemas(REGISTRY, Some("Example::Toy::Chair")).unwrap_err();
+    assert!(unknown.message.contains("it serves Example::Toy::Shelf"), "{unknown}");
 }
 
 #[test]
