@@ -20,11 +20,7 @@ const EXEMPTIONS: &[Exemption] = &[
         rule: "TAG015",
         reason: "Azure has no tags on containers",
     },
-    Exemption {
-        type_name: Some("Azure::Storage::Queue"),
-        rule: "TAG015",
-        reason: "Azure has no tags on queues",
-    },
+    Exemption { type_name: Some("Azure::Storage::Queue"), rule: "TAG015", reason: "Azure has no tags on queues" },
     Exemption {
         type_name: Some("Azure::Storage::FileShare"),
         rule: "TAG015",
