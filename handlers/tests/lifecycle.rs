@@ -159,7 +159,7 @@ async fn any_choice_of_properties_shows_no_drift() {
             let mut model = minimal.clone();
             for (key, value) in &optional {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                if (seed >> 33) % 2 == 0 {
+                if (seed >> 33).is_multiple_of(2) {
                     model[key] = value.clone();
                 }
             }
