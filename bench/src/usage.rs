@@ -49,19 +49,20 @@ pub(crate) fn load() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use std::{process::Command, time::Instant};
 
     #[test]
     fn work_and_memory_are_seen() {
-        let before = Usage::of(std::process::id()).unwrap();
-        let memory = vec![1_u8; 64 << 20];
+        let mut busy = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
         let patience = Instant::now() + Duration::from_secs(30);
-        let mut after = Usage::of(std::process::id()).unwrap();
-        while after.cpu < before.cpu + Duration::from_millis(5) {
-            assert!(Instant::now() < patience, "{:?} after {:?}", after.cpu, before.cpu);
-            assert!(memory.iter().step_by(4096).all(|byte| *byte == 1));
-            after = Usage::of(std::process::id()).unwrap();
+        let mut usage = Usage::of(busy.id()).unwrap();
+        while usage.cpu < Duration::from_millis(5) && Instant::now() < patience {
+            usage = Usage::of(busy.id()).unwrap();
         }
-        assert!(after.peak >= 64 << 20, "{}", after.peak);
+        busy.kill().unwrap();
+        busy.wait().unwrap();
+        assert!(usage.cpu >= Duration::from_millis(5), "{:?}", usage.cpu);
+        assert!(usage.peak > 100 << 10 && usage.peak < 100 << 20, "{} bytes for a shell", usage.peak);
+        assert!(Usage::of(busy.id()).is_err());
     }
 }
