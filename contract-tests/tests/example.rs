@@ -5,12 +5,16 @@ use std::process::Command;
 
 use contract_tests::cfn::{Cfn, Handlers};
 use sandbox::lambda::{Function, Lambda};
-use sandbox::tools::{root, target_dir};
+use sandbox::tools::{as_from_the_shell, root, target_dir};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_passes_the_contract_tests() {
-    let built = Command::new("cargo").args(["build", "--quiet", "-p", "widget"]).current_dir(root()).status().unwrap();
+    let built = as_from_the_shell(&mut Command::new("cargo"))
+        .args(["build", "--quiet", "--bin", "widget"])
+        .current_dir(root())
+        .status()
+        .unwrap();
     assert!(built.success());
     let folder = tempfile::tempdir().unwrap();
     let (folder, widget) = (folder.path(), root().join("examples/widget"));

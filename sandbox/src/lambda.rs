@@ -195,6 +195,7 @@ pub fn bootstrap() -> io::Result<PathBuf> {
     }
     let mut build = process::guarded(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.args(["build", "--quiet", "--bin", "bootstrap"]).args(flag).current_dir(tools::root());
+    tools::as_from_the_shell(&mut build);
     let build = process::output(&mut build)?;
     if !build.status.success() {
         let said = String::from_utf8_lossy(&build.stderr).into_owned();

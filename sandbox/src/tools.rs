@@ -71,6 +71,20 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the sandbox is a folder of the workspace").to_owned()
 }
 
+/// Makes a cargo that is started from under another cargo build as one from the shell does.
+///
+/// The outer cargo describes its own package in the environment. ring's build script watches those variables, so that
+/// ring, and all that stands on it, would be built anew at each turn.
+pub fn as_from_the_shell(cargo: &mut std::process::Command) -> &mut std::process::Command {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
 /// Cargo's target folder: `CARGO_TARGET_DIR`, else `target` in the repository.
 pub fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {

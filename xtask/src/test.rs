@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that must hold, in one run. Its last line counts the tests.
 
+use sandbox::tools;
 use std::{
     io::{self, BufRead, BufReader},
-    path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -50,11 +50,9 @@ pub(crate) fn run() -> Result<(), String> {
 }
 
 fn step(arguments: &[&str], count: &mut Count) -> io::Result<bool> {
-    let mut cargo = Command::new(env!("CARGO"))
-        .args(arguments)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).current_dir(tools::root()).stdout(Stdio::piped());
+    let mut cargo = tools::as_from_the_shell(&mut cargo).spawn()?;
     if let Some(output) = cargo.stdout.take() {
         for line in BufReader::new(output).lines() {
             let line = line?;
