@@ -206,6 +206,22 @@ fn a_deployment_ends_by_itself_and_leaves_nothing() {
 }
 
 #[test]
+fn every_example_deploys_and_is_proved() {
+    let mut templates = 0;
+    for example in std::fs::read_dir(sandbox::tools::root().join("examples")).unwrap().flatten() {
+        let template = example.path().join("template.yaml");
+        if template.exists() {
+            let done = Place::new().run(&["deploy", template.to_str().unwrap()]);
+            let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success(), "{said}");
+            assert!(said.contains("proved: bucket") && said.contains("proved: container"), "{said}");
+            templates += 1;
+        }
+    }
+    assert!(templates > 0, "examples/ has no template");
+}
+
+#[test]
 fn a_served_sandbox_takes_every_command() {
     let place = Place::new();
     let _serve = place.serve();
