@@ -1,8 +1,10 @@
 //! The Azure resource types: one file and one row each.
 
+mod geography;
 mod identifier;
 pub mod managed_identity;
 mod provider;
+mod residency;
 pub mod resources;
 pub mod storage;
 mod translate;

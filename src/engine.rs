@@ -179,6 +179,9 @@ impl<R: Resource> Operation<'_, R> {
     /// The first invocation of CREATE, UPDATE or DELETE.
     async fn begin(mut self) -> Result<ProgressEvent> {
         let about = subject::<R>(self.action, &self.model);
+        if self.action != Action::Delete {
+            self.typed(&self.model)?.check().map_err(|error| error.while_doing(&about))?;
+        }
         if self.action != Action::Create {
             let id = identifier::<R>(&self.model).map_err(|error| error.while_doing(&about))?;
             return self.advance(Progress::begin(&id)?).await;

@@ -35,7 +35,7 @@ impl Secrets {
         }
         secrets.everywhere.extend(invocation.bearer_token.clone());
         for model in data.resource_properties.iter().chain(&data.previous_resource_properties) {
-            for pointer in schema.iter().flat_map(|schema| &schema.write_only) {
+            for pointer in schema.iter().flat_map(|schema| &schema.secret) {
                 let mut path = pointer.trim_start_matches("/properties/").split('/');
                 if let Some(value) = path.next().and_then(|name| model.get(name)) {
                     below(value, &path.collect::<Vec<_>>(), &mut secrets.everywhere);

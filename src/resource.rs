@@ -52,6 +52,14 @@ pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + S
         self
     }
 
+    /// Refuses a desired model by a rule that the schema cannot state. No I/O: CREATE and UPDATE call it before anything else.
+    ///
+    /// # Errors
+    /// `InvalidRequest` with the pointer of the property and the rule.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Settles the name and thereby the identifier of a resource to be created. No I/O: nothing exists yet.
     ///
     /// # Errors

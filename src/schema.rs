@@ -58,8 +58,10 @@ annotations! {
     create_only => "x-cfn-createOnlyProperties";
     /// A change replaces the resource in some cases, which the update handler refuses with `NotUpdatable`.
     conditional_create_only => "x-cfn-conditionalCreateOnlyProperties";
-    /// Never answered by a handler.
+    /// Never answered by a handler, and kept out of logs and messages as a secret is.
     write_only => "x-cfn-writeOnlyProperties";
+    /// Beside [`write_only`]: the service merely does not keep it, so that logs and messages may quote it.
+    not_secret => "x-cfn-notSecret";
     /// Part of the primary identifier.
     primary_identifier => "x-cfn-primaryIdentifier";
     /// The list of tags.
@@ -95,6 +97,8 @@ pub struct TypeSchema {
     conditional_create_only: Vec<String>,
     /// Pointers as in the schema: `/properties/A/B`.
     pub(crate) write_only: Vec<String>,
+    /// Those of `write_only` that are secrets.
+    pub(crate) secret: Vec<String>,
     /// Pointers as in the schema: `/properties/A/B`.
     pub(crate) read_only: Vec<String>,
     /// Where a model has its tags: `/Tags`.
@@ -107,7 +111,12 @@ pub fn of<R: Resource>() -> &'static TypeSchema {
     static SCHEMAS: LazyLock<Mutex<HashMap<&'static str, &'static TypeSchema>>> = LazyLock::new(Mutex::default);
     let mut schemas = SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
     // One small leak per type and process: the registry is closed.
-    schemas.entry(R::TYPE_NAME).or_insert_with(|| Box::leak(Box::new(TypeSchema::from_json(generate::<R>()))))
+    schemas.entry(R::TYPE_NAME).or_insert_with(|| {
+        let (json, not_secret) = generate::<R>();
+        let mut schema = TypeSchema::from_json(json);
+        schema.secret.retain(|pointer| !not_secret.contains(pointer));
+        Box::leak(Box::new(schema))
+    })
 }
 
 impl TypeSchema {
@@ -121,6 +130,7 @@ impl TypeSchema {
             create_only: pointers("createOnlyProperties"),
             conditional_create_only: pointers("conditionalCreateOnlyProperties"),
             write_only: pointers("writeOnlyProperties"),
+            secret: pointers("writeOnlyProperties"),
             read_only: pointers("readOnlyProperties"),
             tag_property: json["tagging"]["tagProperty"]
                 .as_str()
@@ -243,8 +253,8 @@ fn resolve<'a>(definitions: &'a Value, at: &'a Value) -> &'a Value {
     }
 }
 
-/// Generates a type's schema.
-fn generate<R: Resource>() -> Value {
+/// Generates a type's schema, and the pointers that are no secrets.
+fn generate<R: Resource>() -> (Value, Vec<String>) {
     let mut settings = SchemaSettings::draft07();
     settings.meta_schema = None;
     // schemars would wrap a documented `$ref` in `allOf`, which hides what is below from pointers.
@@ -294,7 +304,7 @@ fn generate<R: Resource>() -> Value {
     schema["handlers"] = handlers::<R>(&schema);
     prune(&mut schema);
     drop_annotations(&mut schema);
-    schema
+    (schema, marks.remove("x-cfn-notSecret").unwrap_or_default())
 }
 
 fn root_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {

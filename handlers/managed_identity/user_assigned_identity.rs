@@ -3,13 +3,14 @@
 use crate::{
     identifier::{ArmResource, Id},
     provider::AzureProvider,
+    residency::DataResidency,
     resources::resource_group::ResourceGroup,
     translate::{answered_id, decode, object, pascal, retagged, tags_from_azure},
 };
 use azure_client::ApiVersion;
 use cfn_provider::{
     Change, Context, Never, Page, Resource, Result, Step, Tag,
-    schema::{create_only, primary_identifier, read_only, tags},
+    schema::{create_only, not_secret, primary_identifier, read_only, tags, write_only},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct UserAssignedIdentity {
     /// The Azure region, as in `az account list-locations`: `australiaeast`.
     #[schemars(required, transform = create_only, regex(pattern = "^[a-z0-9]+$"))]
     pub location: Option<String>,
+    /// The geography that the data may never leave.
+    #[schemars(transform = write_only, transform = not_secret)]
+    pub data_residency: Option<DataResidency>,
     /// The tags of the identity.
     #[schemars(transform = tags)]
     pub tags: Option<Vec<Tag>>,
@@ -72,6 +76,13 @@ impl Resource for UserAssignedIdentity {
     type Provider = AzureProvider;
     type Id = Id<Self>;
     type Wait = Never;
+
+    fn check(&self) -> Result<()> {
+        match &self.data_residency {
+            Some(residency) => residency.check_location("/Location", self.location.as_deref()),
+            None => Ok(()),
+        }
+    }
 
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
         let group = group(self)?;

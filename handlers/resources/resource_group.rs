@@ -3,12 +3,13 @@
 use crate::{
     identifier::{ArmResource, Id},
     provider::AzureProvider,
+    residency::DataResidency,
     translate::{answered_id, decode, retagged, tags_from_azure},
 };
 use azure_client::{ApiVersion, ResourceId};
 use cfn_provider::{
     Change, Context, Error, HandlerErrorCode, Page, Resource, Result, Step, Tag,
-    schema::{create_only, primary_identifier, read_only, tags, write_only},
+    schema::{create_only, not_secret, primary_identifier, read_only, tags, write_only},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct ResourceGroup {
     /// The Azure region of the group's metadata, as in `az account list-locations`: `australiaeast`.
     #[schemars(required, transform = create_only, regex(pattern = "^[a-z0-9]+$"))]
     pub location: Option<String>,
+    /// The geography that the data may never leave.
+    #[schemars(transform = write_only, transform = not_secret)]
+    pub data_residency: Option<DataResidency>,
     /// The tags of the resource group.
     #[schemars(transform = tags)]
     pub tags: Option<Vec<Tag>>,
@@ -93,6 +97,13 @@ impl Resource for ResourceGroup {
     type Provider = AzureProvider;
     type Id = Id<Self>;
     type Wait = Wait;
+
+    fn check(&self) -> Result<()> {
+        match &self.data_residency {
+            Some(residency) => residency.check_location("/Location", self.location.as_deref()),
+            None => Ok(()),
+        }
+    }
 
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
         let name = self.resource_group_name.get_or_insert_with(|| cx.request.derive_name(90, "-"));

@@ -88,14 +88,6 @@ impl EncryptionScope {
         decode(&id, members)
     }
 
-    fn check(&self) -> Result<()> {
-        match (self.source.as_deref() == Some(OWN_KEY), self.key_vault_properties.is_some()) {
-            (true, false) => Err(Error::invalid_request(format!("/KeyVaultProperties: Source {OWN_KEY} needs it"))),
-            (false, true) => Err(Error::invalid_request(format!("/KeyVaultProperties: needs Source {OWN_KEY}"))),
-            _ => Ok(()),
-        }
-    }
-
     /// A disabled scope of this name comes back as it is, so it must be what the template asks for.
     async fn refuse_another(&self, id: &Id<Self>, cx: &Cx) -> Result<()> {
         let disabled = match cx.provider.get(&id.to_string(), Self::API).await {
@@ -124,8 +116,15 @@ impl Resource for EncryptionScope {
     type Id = Id<Self>;
     type Wait = Never;
 
+    fn check(&self) -> Result<()> {
+        match (self.source.as_deref() == Some(OWN_KEY), self.key_vault_properties.is_some()) {
+            (true, false) => Err(Error::invalid_request(format!("/KeyVaultProperties: Source {OWN_KEY} needs it"))),
+            (false, true) => Err(Error::invalid_request(format!("/KeyVaultProperties: needs Source {OWN_KEY}"))),
+            _ => Ok(()),
+        }
+    }
+
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
-        self.check()?;
         let account = parent(self.storage_account_id.as_deref())?;
         let name = self.encryption_scope_name.get_or_insert_with(|| cx.request.derive_name(63, "-"));
         Ok(account.child("encryptionScopes", name).into())
@@ -150,7 +149,6 @@ impl Resource for EncryptionScope {
     }
 
     async fn update(&self, id: &Self::Id, change: Change<Self>, cx: &Cx) -> Result<Step<Never>> {
-        self.check()?;
         let defaults = json!({"properties": {"source": AZURES_KEY}});
         let (desired, previous, current) = (self.to_azure(), change.previous.to_azure(), change.current.to_azure());
         if let Some(body) = patch(&desired, &previous, &current, &defaults, &[]) {

@@ -90,13 +90,6 @@ impl FileShare {
         decode(&id, members)
     }
 
-    fn check(&self) -> Result<()> {
-        if self.root_squash.is_some() && self.enabled_protocols.as_deref() != Some("NFS") {
-            return Err(Error::invalid_request("/RootSquash: needs EnabledProtocols NFS"));
-        }
-        access_policy::check(self.signed_identifiers.as_deref())
-    }
-
     async fn refuse_if_not_empty(id: &Id<Self>, cx: &Cx) -> Result<()> {
         let share = cx.provider.get(&format!("{id}?$expand=stats"), Self::API).await?;
         let held = match share["properties"]["shareUsageBytes"].as_u64() {
@@ -115,8 +108,14 @@ impl Resource for FileShare {
     type Id = Id<Self>;
     type Wait = Never;
 
+    fn check(&self) -> Result<()> {
+        if self.root_squash.is_some() && self.enabled_protocols.as_deref() != Some("NFS") {
+            return Err(Error::invalid_request("/RootSquash: needs EnabledProtocols NFS"));
+        }
+        access_policy::check(self.signed_identifiers.as_deref())
+    }
+
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
-        self.check()?;
         let account = parent(self.storage_account_id.as_deref())?;
         let name = self.share_name.get_or_insert_with(|| cx.request.derive_name(63, "-"));
         Ok(account.child("fileServices", "default").child("shares", name).into())
@@ -132,7 +131,6 @@ impl Resource for FileShare {
     }
 
     async fn update(&self, id: &Self::Id, change: Change<Self>, cx: &Cx) -> Result<Step<Never>> {
-        self.check()?;
         let mut defaults =
             json!({"properties": {"metadata": {}, "signedIdentifiers": [], "rootSquash": "NoRootSquash"}});
         // A premium share has no other tier to go back to.

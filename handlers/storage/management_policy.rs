@@ -72,8 +72,11 @@ impl Resource for ManagementPolicy {
     type Id = Id<Self>;
     type Wait = Never;
 
+    fn check(&self) -> Result<()> {
+        rules::check(self.rules.as_deref().unwrap_or_default())
+    }
+
     fn identify(&mut self, _: &Cx) -> Result<Self::Id> {
-        rules::check(self.rules.as_deref().unwrap_or_default())?;
         Ok(parent(self.storage_account_id.as_deref())?.child("managementPolicies", NAME).into())
     }
 
@@ -86,7 +89,6 @@ impl Resource for ManagementPolicy {
     }
 
     async fn update(&self, id: &Self::Id, change: Change<Self>, cx: &Cx) -> Result<Step<Never>> {
-        rules::check(self.rules.as_deref().unwrap_or_default())?;
         // There is no PATCH, and a PUT replaces the whole.
         match self.to_azure() == change.current.to_azure() {
             true => Ok(Step::Done),

@@ -160,6 +160,43 @@ async fn a_model_that_is_wrong() {
                 with(named("backups"), "Metadata", json!({"Owner-Team": "x"})),
                 &["/Metadata: ", "'Owner-Team'", "an identifier in lower case"],
             ),
+            invalid(
+                GROUP,
+                json!({"Location": "westus", "DataResidency": "eu-central-1"}),
+                &["/Location: westus is in United States, outside the DataResidency eu-central-1"],
+            ),
+            invalid(
+                ACCOUNT,
+                with(
+                    with(
+                        with(right.clone(), "Location", json!("southeastasia")),
+                        "Sku",
+                        json!({"Name": "Standard_RAGRS"}),
+                    ),
+                    "DataResidency",
+                    json!("Singapore"),
+                ),
+                &["/Sku/Name: Standard_RAGRS keeps a second copy of southeastasia in eastasia", "choose Standard_ZRS"],
+            ),
+            invalid(
+                ACCOUNT,
+                with(right.clone(), "DataResidency", json!("Oceania")),
+                &["/DataResidency: Oceania is neither", "Australia, Austria"],
+            ),
+            invalid(
+                ACCOUNT,
+                with(right.clone(), "IsSftpEnabled", json!(true)),
+                &["/IsSftpEnabled: needs IsHnsEnabled true"],
+            ),
+            invalid(
+                ACCOUNT,
+                with(
+                    right.clone(),
+                    "Encryption",
+                    json!({"KeyVaultProperties": {"KeyVaultUri": "https://v.vault.azure.net/", "KeyName": "k"}}),
+                ),
+                &["/Encryption/KeyVaultProperties: needs an Identity"],
+            ),
             invalid(GROUP, json!({}), &["\"Location\" is a required property"]),
             invalid(CONTAINER, json!({"ContainerName": "backups"}), &["\"StorageAccountId\" is a required property"]),
             invalid(

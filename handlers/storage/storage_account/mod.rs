@@ -102,6 +102,35 @@ impl Resource for StorageAccount {
     type Id = Id<Self>;
     type Wait = Wait;
 
+    fn check(&self) -> Result<()> {
+        let refuse = |message: &str| Err(Error::invalid_request(message));
+        if let Some(residency) = &self.data_residency {
+            let sku = self.sku.as_ref().and_then(|sku| sku.name.as_deref());
+            residency.check_replication(self.location.as_deref(), sku)?;
+        }
+        if self.is_hns_enabled != Some(true) {
+            if self.is_nfs_v3_enabled == Some(true) {
+                return refuse("/IsNfsV3Enabled: needs IsHnsEnabled true");
+            }
+            if self.is_sftp_enabled == Some(true) {
+                return refuse("/IsSftpEnabled: needs IsHnsEnabled true");
+            }
+        }
+        let encryption = self.encryption.clone().unwrap_or_default();
+        let identity = self.identity.clone().unwrap_or_default();
+        if encryption.key_vault_properties.is_some() && matches!(identity.kind.as_deref(), None | Some("None")) {
+            return refuse("/Encryption/KeyVaultProperties: needs an Identity, with which the account reaches the key");
+        }
+        if let Some(used) = &encryption.user_assigned_identity_id
+            && !identity.user_assigned_identity_ids.iter().flatten().any(|id| id.eq_ignore_ascii_case(used))
+        {
+            return refuse(
+                "/Encryption/UserAssignedIdentityId: must be one of Identity.UserAssignedIdentityIds, which the account has",
+            );
+        }
+        Ok(())
+    }
+
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
         let group = Id::<ResourceGroup>::parse(self.resource_group_id.as_deref().unwrap_or_default())
             .map_err(|error| error.while_doing("/ResourceGroupId"))?;

@@ -1,9 +1,12 @@
 //! The model of a storage account. Enumerations are texts with a list of values in the schema, so that an account that
 //! has a value newer than this file can still be read.
 
+use crate::residency::DataResidency;
 use cfn_provider::{
     Tag,
-    schema::{conditional_create_only, create_only, primary_identifier, read_only, tags, unordered, write_only},
+    schema::{
+        conditional_create_only, create_only, not_secret, primary_identifier, read_only, tags, unordered, write_only,
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +82,9 @@ pub struct StorageAccount {
     pub key_policy: Option<KeyPolicy>,
     /// Immutability of blob versions in every container of the account.
     pub immutable_storage_with_versioning: Option<ImmutableStorageAccount>,
+    /// The geography that the data may never leave.
+    #[schemars(transform = write_only, transform = not_secret)]
+    pub data_residency: Option<DataResidency>,
     /// The tags of the account.
     #[schemars(transform = tags)]
     pub tags: Option<Vec<Tag>>,

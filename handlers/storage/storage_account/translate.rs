@@ -7,7 +7,7 @@ use cfn_provider::{Error, HandlerErrorCode, Result};
 use serde_json::{Map, Value, json};
 
 /// Members of the model that are not members of ARM's `properties` by the same name.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 14] = [
     "Id",
     "ResourceGroupId",
     "AccountName",
@@ -16,6 +16,7 @@ const ELSEWHERE: [&str; 13] = [
     "Kind",
     "Tags",
     "Identity",
+    "DataResidency",
     "EmptyOnDelete",
     "PrimaryEndpoints",
     "PrimaryLocation",

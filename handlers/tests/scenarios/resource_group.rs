@@ -8,7 +8,7 @@ pub(super) async fn scenario(emulator: Emulator) -> Scenario {
     Scenario::new::<ResourceGroup>(
         emulator,
         json!({"Location": "australiaeast"}),
-        json!({"ResourceGroupName": "backups", "Tags": tags, "EmptyOnDelete": false}),
+        json!({"ResourceGroupName": "backups", "Tags": tags, "DataResidency": "Australia", "EmptyOnDelete": false}),
         json!({"Tags": [{"Key": "team", "Value": "backup"}]}),
     )
     .await

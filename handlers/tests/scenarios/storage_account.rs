@@ -42,6 +42,7 @@ fn properties(group: &str) -> Value {
         "SasPolicy": {"SasExpirationPeriod": "1.12:05:06", "ExpirationAction": "Log"},
         "KeyPolicy": {"KeyExpirationPeriodInDays": 90},
         "Tags": [{"Key": "team", "Value": "storage"}],
+        "DataResidency": "ap-southeast-2",
         "EmptyOnDelete": false
     })
 }

@@ -8,7 +8,9 @@ pub(super) async fn scenario(emulator: Emulator) -> Scenario {
     Scenario::new::<UserAssignedIdentity>(
         emulator,
         json!({"ResourceGroupId": group, "Location": "australiaeast"}),
-        json!({"IdentityName": "backup_writer-1", "Tags": [{"Key": "team", "Value": "storage"}, {"Key": "cost", "Value": "42"}]}),
+        json!({"IdentityName": "backup_writer-1", "DataResidency": "Australia", "Tags": [
+            {"Key": "team", "Value": "storage"}, {"Key": "cost", "Value": "42"}
+        ]}),
         json!({"Tags": [{"Key": "team", "Value": "backup"}]}),
     )
     .await
