@@ -14,7 +14,7 @@ use managed_identity::user_assigned_identity::UserAssignedIdentity;
 use resources::resource_group::ResourceGroup;
 use storage::{
     blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
-    management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+    management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
 };
 
 /// Every type that `bootstrap` serves.
@@ -23,6 +23,7 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<StorageAccount>(),
     Entry::of::<BlobContainer>(),
     Entry::of::<Queue>(),
+    Entry::of::<Table>(),
     Entry::of::<FileShare>(),
     Entry::of::<EncryptionScope>(),
     Entry::of::<ManagementPolicy>(),

@@ -1,6 +1,6 @@
 //! Azure as the handlers see it: opened from the type configuration, its failures in CloudFormation's codes.
 
-use azure_client::{Answer, ApiVersion, Arm, Azure, Blobs, Configuration, ErrorKind, Page};
+use azure_client::{Answer, ApiVersion, Arm, Azure, Blobs, Configuration, ErrorKind, Page, Tables};
 use cfn_provider::{Error, HandlerErrorCode, Provider, Request, Result, Retry};
 use serde_json::Value;
 use std::time::Duration;
@@ -13,6 +13,7 @@ pub struct AzureProvider {
     azure: Azure,
     arm: Arm,
     blobs: Blobs,
+    tables: Tables,
 }
 
 impl Provider for AzureProvider {
@@ -24,7 +25,7 @@ impl Provider for AzureProvider {
     fn open(configuration: Configuration, request: &Request) -> Result<Self> {
         let azure = Azure::open(&configuration).map_err(explain)?;
         let deadline = request.deadline.into_std();
-        Ok(Self { arm: azure.arm(deadline), blobs: azure.blobs(deadline), azure })
+        Ok(Self { arm: azure.arm(deadline), blobs: azure.blobs(deadline), tables: azure.tables(deadline), azure })
     }
 }
 
@@ -103,6 +104,11 @@ impl AzureProvider {
     /// The first thing that a container holds, deleted-but-kept blobs included.
     pub async fn first_blob(&self, endpoint: &str, container: &str) -> Result<Option<azure_client::Entry>> {
         self.blobs.first_entry(endpoint, container).await.map_err(explain)
+    }
+
+    /// An entity that a table holds.
+    pub async fn first_entity(&self, endpoint: &str, table: &str) -> Result<Option<azure_client::Entity>> {
+        self.tables.first_entity(endpoint, table).await.map_err(explain)
     }
 }
 

@@ -9,7 +9,7 @@ use azure_storage_blob::{
 };
 use futures::TryStreamExt;
 
-use crate::{Error, ErrorKind, Result, call::Call, client::Inner};
+use crate::{Error, ErrorKind, Result, call::Call, client::Inner, data_plane};
 
 /// What occupies a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,8 @@ impl Blobs {
             // A page may be empty and still name another one; the pager reads on until an item or the end.
             client.list_blobs(Some(options))?.try_next().await
         };
-        let item = self.call.within(&target, listing).await.map_err(explain_refusal)?;
+        let explain = |error| data_plane::explain(error, "Storage Blob Data Reader");
+        let item = self.call.within(&target, listing).await.map_err(explain)?;
         Ok(item.map(|item| Entry { kind: kind(&item), name: item.name.unwrap_or_default() }))
     }
 
@@ -91,20 +92,4 @@ fn kind(item: &BlobItem) -> EntryKind {
         }
         _ => EntryKind::Blob,
     }
-}
-
-/// Contributor on the account does not include its data, and the account may be closed to the network: a refusal should
-/// name what opens it.
-fn explain_refusal(mut error: Error) -> Error {
-    let advice = match error.code.as_deref() {
-        Some("AuthorizationPermissionMismatch") => {
-            " To look inside, assign the role Storage Blob Data Reader on the account to the application that signs in."
-        }
-        Some("AuthorizationFailure") => {
-            " Perhaps the account's network rules or PublicNetworkAccess keep out the network that this comes from."
-        }
-        _ => return error,
-    };
-    error.message.push_str(advice);
-    error
 }

@@ -12,7 +12,7 @@ use azure_core::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Arm, Blobs, Configuration, Result,
+    Arm, Blobs, Configuration, Result, Tables,
     call::Call,
     retry::Retry,
     telemetry::Telemetry,
@@ -77,6 +77,11 @@ impl Azure {
     pub fn blobs(&self, deadline: Instant) -> Blobs {
         Blobs::new(self.inner.clone(), Call::new(deadline))
     }
+
+    /// Table Storage, for one invocation: every call returns by the deadline.
+    pub fn tables(&self, deadline: Instant) -> Tables {
+        Tables::new(self.inner.clone(), Call::new(deadline))
+    }
 }
 
 impl Inner {
@@ -100,15 +105,7 @@ impl Inner {
             ..ClientOptions::default()
         };
         let scope = format!("{}.default", addresses.resource_manager);
-        let bearer = BearerTokenAuthorizationPolicy::new(credential.clone() as Arc<dyn TokenCredential>, [scope]);
-        let pipeline = Pipeline::new(
-            option_env!("CARGO_PKG_NAME"),
-            option_env!("CARGO_PKG_VERSION"),
-            options.clone(),
-            Vec::new(),
-            vec![Arc::new(bearer)],
-            None,
-        );
+        let pipeline = signed_in(&options, &credential, &scope);
         Ok(Self {
             subscription_id: configuration.subscription_id.clone(),
             resource_manager: addresses.resource_manager,
@@ -117,6 +114,25 @@ impl Inner {
             credential,
         })
     }
+
+    /// The pipeline of another service than Resource Manager.
+    pub(crate) fn signed_in(&self, scope: &str) -> Pipeline {
+        signed_in(&self.options, &self.credential, scope)
+    }
+}
+
+/// A pipeline whose requests carry a token for `scope`.
+fn signed_in(options: &ClientOptions, credential: &Arc<Credential>, scope: &str) -> Pipeline {
+    let bearer =
+        BearerTokenAuthorizationPolicy::new(credential.clone() as Arc<dyn TokenCredential>, [scope.to_owned()]);
+    Pipeline::new(
+        option_env!("CARGO_PKG_NAME"),
+        option_env!("CARGO_PKG_VERSION"),
+        options.clone(),
+        Vec::new(),
+        vec![Arc::new(bearer)],
+        None,
+    )
 }
 
 /// Identifies a configuration without keeping its secret in a key.

@@ -81,10 +81,14 @@ impl Error {
         error
     }
 
-    /// Reads a JSON error object, wrapped in `error` or not. `status` is None for the error of a failed operation.
+    /// Reads a JSON error object, wrapped in `error` (of tables `odata.error`) or not. `status` is None for the error of a failed operation.
     pub(crate) fn from_body(status: Option<u16>, body: &Value) -> Self {
-        let body = body.get("error").unwrap_or(body);
-        let text = |names: [&str; 2]| names.iter().find_map(|name| body.get(name)?.as_str());
+        let body = body.get("error").or_else(|| body.get("odata.error")).unwrap_or(body);
+        // Table Storage says in which language its message is.
+        let text = |names: [&str; 2]| {
+            let found = names.iter().find_map(|name| body.get(name))?;
+            found.get("value").unwrap_or(found).as_str()
+        };
         let code = text(["code", "Code"]).filter(|code| !code.is_empty());
         let mut message = text(["message", "Message"]).unwrap_or_default().to_owned();
         // The cause is often in the details only: "A retryable error occurred."

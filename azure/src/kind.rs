@@ -71,7 +71,7 @@ const TABLE: &[Row] = &[
     (&[403], &[], "", ErrorKind::Forbidden),
     (&[404], &[], "", ErrorKind::NotFound),
     (&[], &["*AlreadyExists", "*AlreadyTaken", "*InAnotherResourceGroup", "InvalidResourceLocation", "RoleAssignmentExists"], "", ErrorKind::AlreadyExists),
-    (&[], &["*OperationInProgress", "*IsNotProvisioned", "*InCreating", "ContainerBeingDeleted", "Concurrent*"], "", ErrorKind::Busy),
+    (&[], &["*OperationInProgress", "*IsNotProvisioned", "*InCreating", "ContainerBeingDeleted", "QueueBeingDeleted", "ShareBeingDeleted", "TableBeingDeleted", "Concurrent*"], "", ErrorKind::Busy),
     (&[], &["ScopeLocked", "CannotDeleteResource", "*AccountCannotBeDeleted", "*ProtectedFromDeletion", "ContainerImmutabilityPolicyFailure", "ResourceGroupBeingDeleted"], "", ErrorKind::Conflict),
     (&[], &["MaxStorageAccountsCount*", "*QuotaExceeded"], "", ErrorKind::QuotaExceeded),
     (&[], &["FeatureNotSupportedForAccount"], "", ErrorKind::InvalidRequest),

@@ -1,4 +1,4 @@
-//! Azure Resource Manager and Blob Storage, as a CloudFormation handler needs them: every call has a
+//! Azure Resource Manager and the data of storage accounts, as a CloudFormation handler needs them: every call has a
 //! time limit, long-running operations never block, and every failure is classified.
 //!
 //! ```no_run
@@ -20,11 +20,13 @@ mod blobs;
 mod call;
 mod client;
 mod configuration;
+mod data_plane;
 mod error;
 mod id;
 mod kind;
 mod operation;
 mod retry;
+mod tables;
 mod telemetry;
 mod token;
 mod transport;
@@ -37,3 +39,4 @@ pub use error::{Error, Result};
 pub use id::ResourceId;
 pub use kind::ErrorKind;
 pub use operation::{Operation, Progress};
+pub use tables::{Entity, Tables};

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use azure_client::{ApiVersion, Arm, Azure, Configuration, EntryKind, ErrorKind, Operation, Progress};
+use azure_client::{ApiVersion, Arm, Azure, Configuration, Entity, EntryKind, ErrorKind, Operation, Progress};
 use serde_json::{Value, json};
 use stub::{Reply, SECRET, SUBSCRIPTION, Seen, Stub, TOKEN, failure, json, token};
 use tracing_subscriber::fmt::MakeWriter;
@@ -364,6 +364,65 @@ async fn refusals_of_the_data_plane_are_classified() {
     let error = stub.azure().blobs(deadline).first_entry(&stub.url(), "c").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Timeout);
     assert!(Instant::now() < deadline + Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn the_first_entity_of_a_table() {
+    let entity = json!({"PartitionKey": "p", "RowKey": "r"});
+    for (held, expected) in [(json!([]), None), (json!([entity]), Some(("p", "r")))] {
+        let stub = server(move |_, before| match before {
+            // The service looked as long as it may, found nothing and says where it stopped.
+            0 => {
+                let next = |name, value: &str| (name, value.to_owned());
+                let headers = vec![
+                    next("x-ms-continuation-NextPartitionKey", "1!4!cA--"),
+                    next("x-ms-continuation-NextRowKey", "1!0"),
+                ];
+                Reply::Answer(200, headers, json!({"value": []}).to_string())
+            }
+            _ => json(200, json!({"value": held})),
+        })
+        .await;
+        let found =
+            stub.azure().tables(soon(10)).first_entity(&format!("{}/account/", stub.url()), "Runs").await.unwrap();
+        let expected = expected.map(|(partition, row)| Entity { partition_key: partition.into(), row_key: row.into() });
+        assert_eq!(found, expected);
+        assert_eq!(stub.calls(), 2);
+        let request = stub.seen().pop().unwrap();
+        assert_eq!(request.path, "/account/Runs()");
+        assert_eq!(request.headers["accept"], "application/json;odata=nometadata");
+        assert!(request.headers.contains_key("x-ms-version"));
+        assert!(request.headers["authorization"].to_str().unwrap().ends_with(TOKEN));
+        for part in ["$top=1", "$select=PartitionKey,RowKey", "NextPartitionKey=1%214%21cA--", "NextRowKey=1%210"] {
+            assert!(request.query.contains(part), "{part} in {}", request.query);
+        }
+        let asked_for = stub.seen().into_iter().find(Seen::is_token).unwrap();
+        assert!(asked_for.body.contains("storage.azure.com"), "{}", asked_for.body);
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_a_table_are_classified() {
+    for (status, code, kind) in [
+        (403, "AuthorizationPermissionMismatch", ErrorKind::Forbidden),
+        (404, "TableNotFound", ErrorKind::NotFound),
+        (409, "TableBeingDeleted", ErrorKind::Busy),
+    ] {
+        let stub = server(move |_, _| {
+            let message = json!({"lang": "en-US", "value": "No.\nRequestId:r-1\nTime:now"});
+            json(status, json!({"odata.error": {"code": code, "message": message}}))
+        })
+        .await;
+        let error = stub.azure().tables(soon(10)).first_entity(&stub.url(), "Runs").await.unwrap_err();
+        assert_eq!((error.kind, error.code.as_deref()), (kind, Some(code)));
+        assert_eq!(error.request_id.as_deref(), Some("r-1"));
+        assert!(error.to_string().starts_with("reading table Runs: No."), "{error}");
+        assert_eq!(error.message.contains("Storage Table Data Reader"), status == 403);
+        assert_eq!(stub.calls(), 1);
+    }
+    let stub = server(|_, _| json(200, json!({"entities": []}))).await;
+    let error = stub.azure().tables(soon(10)).first_entity(&stub.url(), "Runs").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Undecodable);
 }
 
 #[derive(Clone, Default)]

@@ -21,6 +21,7 @@ const EXEMPTIONS: &[Exemption] = &[
         reason: "Azure has no tags on containers",
     },
     Exemption { type_name: Some("Azure::Storage::Queue"), rule: "TAG015", reason: "Azure has no tags on queues" },
+    Exemption { type_name: Some("Azure::Storage::Table"), rule: "TAG015", reason: "Azure has no tags on tables" },
     Exemption {
         type_name: Some("Azure::Storage::FileShare"),
         rule: "TAG015",

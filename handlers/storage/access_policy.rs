@@ -1,4 +1,4 @@
-//! The stored access policies of a share.
+//! Stored access policies, which shares and tables have alike.
 
 use crate::translate::pascal;
 use cfn_provider::{Error, Result};
@@ -29,18 +29,20 @@ pub struct AccessPolicy {
     /// Until when it is valid, in UTC and whole seconds.
     #[schemars(regex(pattern = TIME))]
     pub expiry_time: Option<String>,
-    /// What it allows, one letter each, in this order: `rcwdl` for read, create, write, delete, list.
-    #[schemars(required, regex(pattern = "^r?c?w?d?l?$"), length(min = 1))]
+    /// What it allows, one letter each, in this order: of a share `rcwdl` (read, create, write, delete, list), of a table
+    /// `raud` (read, add, update, delete).
+    #[schemars(required, regex(pattern = "^(r?c?w?d?l?|r?a?u?d?)$"), length(min = 1))]
     pub permission: Option<String>,
 }
 
 const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
 
-/// Checks what the schema cannot: that ids are unique, and that a policy begins before it ends.
+/// Checks what the schema cannot: that ids are unique, permissions are those of the resource (`letters`), and a policy
+/// begins before it ends.
 ///
 /// # Errors
 /// `InvalidRequest` with the pointer and the rule.
-pub(super) fn check(policies: Option<&[SignedIdentifier]>) -> Result<()> {
+pub(super) fn check(policies: Option<&[SignedIdentifier]>, letters: &str) -> Result<()> {
     let refuse = |at: usize, pointer: &str, rule: String| {
         Err(Error::invalid_request(format!("/SignedIdentifiers/{at}/{pointer}: {rule}")))
     };
@@ -50,6 +52,11 @@ pub(super) fn check(policies: Option<&[SignedIdentifier]>) -> Result<()> {
             return refuse(at, "Id", "another policy has this id".into());
         }
         let terms = policy.access_policy.clone().unwrap_or_default();
+        let permission = terms.permission.unwrap_or_default();
+        if !permission.chars().all(|letter| letters.contains(letter)) {
+            let rule = format!("{permission:?} is more than the letters {letters:?} that Azure knows here");
+            return refuse(at, "AccessPolicy/Permission", rule);
+        }
         // Both are in the one form that the schema allows, so that text compares as time.
         if let (Some(start), Some(end)) = (&terms.start_time, &terms.expiry_time)
             && start >= end
@@ -82,19 +89,20 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn refusal(policies: Value) -> String {
+    fn refusal(policies: Value, letters: &str) -> String {
         let policies: Vec<SignedIdentifier> = serde_json::from_value(policies).expect("is a list of policies");
-        check(Some(&policies)).map_or_else(|error| error.message, |()| String::new())
+        check(Some(&policies), letters).map_or_else(|error| error.message, |()| String::new())
     }
 
     #[test]
     fn what_the_schema_cannot_say_is_refused() {
         let policy = |id: &str, permission: &str, start: &str, end: &str| json!({"Id": id, "AccessPolicy": {"Permission": permission, "StartTime": start, "ExpiryTime": end}});
         let good = policy("a", "rl", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
-        assert_eq!(refusal(json!([good, {"Id": "b", "AccessPolicy": {"Permission": "r"}}])), "");
-        assert!(refusal(json!([good, good])).starts_with("/SignedIdentifiers/1/Id: "));
+        assert_eq!(refusal(json!([good, {"Id": "b", "AccessPolicy": {"Permission": "r"}}]), "rcwdl"), "");
+        assert!(refusal(json!([good, good]), "rcwdl").starts_with("/SignedIdentifiers/1/Id: "));
+        assert!(refusal(json!([good]), "raud").starts_with("/SignedIdentifiers/0/AccessPolicy/Permission: "));
         let ended = policy("a", "r", "2027-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
-        assert!(refusal(json!([ended])).starts_with("/SignedIdentifiers/0/AccessPolicy/ExpiryTime: "));
+        assert!(refusal(json!([ended]), "raud").starts_with("/SignedIdentifiers/0/AccessPolicy/ExpiryTime: "));
     }
 
     #[test]

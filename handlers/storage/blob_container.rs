@@ -1,6 +1,6 @@
 //! `Azure::Storage::BlobContainer`.
 
-use super::{Cx, account_of, metadata, page, parent, put_metadata, storage_account::StorageAccount};
+use super::{Cx, account_of, endpoint, found_inside, metadata, page, parent, put_metadata};
 use crate::{
     identifier::{ArmResource, Id},
     provider::AzureProvider,
@@ -8,7 +8,7 @@ use crate::{
 };
 use azure_client::{ApiVersion, EntryKind};
 use cfn_provider::{
-    Change, Error, HandlerErrorCode, Never, Page, Resource, Result, Step,
+    Change, Error, Never, Page, Resource, Result, Step,
     schema::{create_only, primary_identifier, read_only, unordered, write_only},
 };
 use schemars::JsonSchema;
@@ -125,32 +125,20 @@ impl BlobContainer {
     }
 
     async fn refuse_if_not_empty(id: &Id<Self>, cx: &Cx) -> Result<()> {
-        let account = cx.provider.get(&account_of(id).to_string(), StorageAccount::API).await?;
-        let endpoint = account["properties"]["primaryEndpoints"]["blob"].as_str().unwrap_or_default();
-        let first = cx.provider.first_blob(endpoint, id.name()).await;
-        let instead = "set EmptyOnDelete to true to delete it with the container";
-        match first {
-            Ok(None) => Ok(()),
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(mut error) => {
-                if error.code == HandlerErrorCode::AccessDenied {
-                    error.message.push_str(&format!("; or {instead}, whatever it holds"));
-                }
-                Err(error.while_doing("looking whether the container is empty"))
-            }
-            Ok(Some(entry)) => {
-                let what = match entry.kind {
-                    EntryKind::Blob => "the blob",
-                    EntryKind::Snapshot => "a snapshot of the blob",
-                    EntryKind::Version => "a version of the blob",
-                    EntryKind::Deleted => "the soft-deleted blob",
-                };
-                Err(Error::invalid_request(format!(
-                    "the container still holds {what} {:?} and perhaps more, which would be lost; move them, or {instead}",
-                    entry.name
-                )))
-            }
-        }
+        let endpoint = endpoint(id, "blob", cx).await?;
+        let first = cx.provider.first_blob(&endpoint, id.name()).await;
+        let Some(entry) = found_inside("container", first)? else { return Ok(()) };
+        let what = match entry.kind {
+            EntryKind::Blob => "the blob",
+            EntryKind::Snapshot => "a snapshot of the blob",
+            EntryKind::Version => "a version of the blob",
+            EntryKind::Deleted => "the soft-deleted blob",
+        };
+        Err(Error::invalid_request(format!(
+            "the container still holds {what} {:?} and perhaps more, which would be lost; move them, or set EmptyOnDelete \
+             to true to delete them with it",
+            entry.name
+        )))
     }
 }
 

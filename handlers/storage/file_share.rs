@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// What a stored access policy of a share can allow.
+const PERMISSIONS: &str = "rcwdl";
+
 /// Resource Type definition for Azure::Storage::FileShare, a share of files in a storage account.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
@@ -112,7 +115,7 @@ impl Resource for FileShare {
         if self.root_squash.is_some() && self.enabled_protocols.as_deref() != Some("NFS") {
             return Err(Error::invalid_request("/RootSquash: needs EnabledProtocols NFS"));
         }
-        access_policy::check(self.signed_identifiers.as_deref())
+        access_policy::check(self.signed_identifiers.as_deref(), PERMISSIONS)
     }
 
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {

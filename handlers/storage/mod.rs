@@ -7,10 +7,14 @@ pub mod file_share;
 pub mod management_policy;
 pub mod queue;
 pub mod storage_account;
+pub mod table;
 
-use crate::{identifier::Id, provider::AzureProvider};
+use crate::{
+    identifier::{ArmResource, Id},
+    provider::AzureProvider,
+};
 use azure_client::{ApiVersion, ResourceId};
-use cfn_provider::{Context, Page, Result};
+use cfn_provider::{Context, HandlerErrorCode, Page, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use storage_account::StorageAccount;
@@ -25,6 +29,26 @@ fn parent(storage_account_id: Option<&str>) -> Result<Id<StorageAccount>> {
 /// The account that a resource is in.
 fn account_of(id: &ResourceId) -> ResourceId {
     id.ancestor("storageAccounts").unwrap_or_else(|| id.clone())
+}
+
+/// Where the account of a resource has the data of a service.
+async fn endpoint(id: &ResourceId, service: &str, cx: &Cx) -> Result<String> {
+    let account = cx.provider.get(&account_of(id).to_string(), StorageAccount::API).await?;
+    Ok(account["properties"]["primaryEndpoints"][service].as_str().unwrap_or_default().to_owned())
+}
+
+/// What a look into `what` found. Nothing is in what is gone; who may not look can still delete, and learns how.
+fn found_inside<T>(what: &str, looked: Result<Option<T>>) -> Result<Option<T>> {
+    looked.or_else(|mut error| {
+        if error.is_not_found() {
+            return Ok(None);
+        }
+        if error.code == HandlerErrorCode::AccessDenied {
+            let instead = "; or set EmptyOnDelete to true to delete it, whatever it holds";
+            error.message.push_str(instead);
+        }
+        Err(error.while_doing(format!("looking whether the {what} is empty")))
+    })
 }
 
 /// Reads a page of the collection at `path`, each item with `read`.

@@ -8,9 +8,9 @@ mod scenarios;
 use cfn_provider::{HandlerErrorCode as Code, Resource, testing::Harness};
 use handlers::storage::{
     encryption_scope::EncryptionScope, file_share::FileShare, management_policy::ManagementPolicy, queue::Queue,
-    storage_account::StorageAccount,
+    storage_account::StorageAccount, table::Table,
 };
-use sandbox::azure::{Emulator, Options};
+use sandbox::azure::{Emulator, Fault, Match, Options, Shape};
 use serde_json::{Value, json};
 
 struct Account {
@@ -72,6 +72,38 @@ async fn a_queue_is_kept_with_its_messages() {
         let id = queue["Id"].as_str().unwrap();
         account.emulator.edit(id, |queue| queue["properties"]["approximateMessageCount"] = count.clone());
         account.kept::<Queue>(&queue, Code::InvalidRequest, says).await;
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_kept_with_its_entities() {
+    let account = Account::new().await;
+    let harness = account.harness::<Table>();
+    let table = harness.create(&account.model(&json!({"TableName": "Runs"}))).await.unwrap();
+    account.emulator.put_entity("parentaccount", "Runs", "2026", "first");
+    let says = "still holds the entity \"first\" of the partition \"2026\"";
+    account.kept::<Table>(&table, Code::InvalidRequest, says).await;
+
+    let table = harness.create(&account.model(&json!({"TableName": "Runs"}))).await.unwrap();
+    harness.delete(&table).await.unwrap();
+    // What is in the table of one account says nothing of another's.
+    let table = harness.create(&account.model(&json!({"TableName": "Runs"}))).await.unwrap();
+    account.emulator.put_entity("otheraccount", "Runs", "2026", "first");
+    harness.delete(&table).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_may_not_read_a_table_may_still_delete_it() {
+    for (code, says) in [
+        ("AuthorizationPermissionMismatch", "assign the role Storage Table Data Reader"),
+        ("AuthorizationFailure", "the account's network rules"),
+    ] {
+        let account = Account::new().await;
+        let table = account.harness::<Table>().create(&account.model(&json!({}))).await.unwrap();
+        let message = "This request is not authorized to perform this operation.".into();
+        let refusal = Fault::Status { status: 403, code: code.into(), message, shape: Shape::Wrapped };
+        account.emulator.faults().next(Match::new("GET", "/_table/"), refusal);
+        account.kept::<Table>(&table, Code::AccessDenied, says).await;
     }
 }
 
@@ -179,6 +211,10 @@ async fn what_excludes_each_other_is_refused_before_azure_is_asked() {
     account.refused::<FileShare>(json!({"ShareQuota": 0}), "/ShareQuota").await;
     let policy = json!({"Id": "a", "AccessPolicy": {"Permission": "a"}});
     account.refused::<FileShare>(json!({"SignedIdentifiers": [policy]}), "/SignedIdentifiers/0/AccessPolicy").await;
+    let policy = json!({"Id": "a", "AccessPolicy": {"Permission": "w"}});
+    account.refused::<Table>(json!({"SignedIdentifiers": [policy]}), "/SignedIdentifiers/0/AccessPolicy").await;
+    account.refused::<Table>(json!({"TableName": "Tables"}), "/TableName").await;
+    account.refused::<Table>(json!({"TableName": "1st"}), "/TableName").await;
     account.refused::<EncryptionScope>(json!({"Source": "Microsoft.KeyVault"}), "/KeyVaultProperties").await;
     let key = json!({"KeyVaultProperties": {"KeyUri": "https://vault.vault.azure.net/keys/key"}});
     account.refused::<EncryptionScope>(key, "/KeyVaultProperties").await;

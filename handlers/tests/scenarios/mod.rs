@@ -8,6 +8,7 @@ mod management_policy;
 mod queue;
 mod resource_group;
 mod storage_account;
+mod table;
 mod user_assigned_identity;
 
 use cfn_provider::{Entry, Resource, testing::Harness};
@@ -16,7 +17,7 @@ use handlers::{
     resources::resource_group::ResourceGroup,
     storage::{
         blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
-        management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+        management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
     },
 };
 use sandbox::azure::{Emulator, Options};
@@ -67,6 +68,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         StorageAccount::TYPE_NAME => storage_account::scenario(emulator).await,
         BlobContainer::TYPE_NAME => blob_container::scenario(emulator).await,
         Queue::TYPE_NAME => queue::scenario(emulator).await,
+        Table::TYPE_NAME => table::scenario(emulator).await,
         FileShare::TYPE_NAME => file_share::scenario(emulator).await,
         EncryptionScope::TYPE_NAME => encryption_scope::scenario(emulator).await,
         ManagementPolicy::TYPE_NAME => management_policy::scenario(emulator).await,

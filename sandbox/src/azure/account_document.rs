@@ -12,8 +12,8 @@ use super::rules;
 const REPLACED: [&str; 5] =
     ["azureFilesIdentityBasedAuthentication", "encryption", "keyPolicy", "sasPolicy", "customDomain"];
 
-/// The document of a new account.
-pub(super) fn create(body: &Value, id: &Id, location: &str, blob: &str, tenant: &str) -> Value {
+/// The document of a new account. `served` has the endpoints that are not at Azure's usual address.
+pub(super) fn create(body: &Value, id: &Id, location: &str, served: &Value, tenant: &str) -> Value {
     let sku = spelled(body["sku"]["name"].as_str().unwrap_or_default(), rules::SKUS).unwrap_or_default();
     let kind = spelled(body["kind"].as_str().unwrap_or_default(), rules::KINDS).unwrap_or_default();
     let now = timestamp();
@@ -52,16 +52,16 @@ pub(super) fn create(body: &Value, id: &Id, location: &str, blob: &str, tenant: 
         document["properties"]["primaryExtendedLocation"] = body["extendedLocation"].clone();
     }
     put_in(&mut document, body, tenant);
-    derive(&mut document, blob);
+    derive(&mut document, served);
     document
 }
 
 /// The document after a PUT or PATCH of `body`.
 pub(super) fn update(before: &Value, body: &Value, tenant: &str) -> Value {
     let mut after = before.clone();
-    let blob = before["properties"]["primaryEndpoints"]["blob"].as_str();
     put_in(&mut after, body, tenant);
-    derive(&mut after, blob.unwrap_or_default());
+    let endpoints = &before["properties"]["primaryEndpoints"];
+    derive(&mut after, &json!({"blob": endpoints["blob"], "table": endpoints["table"]}));
     after
 }
 
@@ -203,7 +203,7 @@ fn identity(before: &Value, sent: &Value, tenant: &str) -> Value {
 }
 
 /// What follows from SKU, kind and place: tier, endpoints and the second region.
-fn derive(document: &mut Value, blob: &str) {
+fn derive(document: &mut Value, served: &Value) {
     let sku = document["sku"]["name"].as_str().unwrap_or_default().to_owned();
     let kind = document["kind"].as_str().unwrap_or_default().to_owned();
     let name = document["name"].as_str().unwrap_or_default().to_owned();
@@ -244,8 +244,8 @@ fn derive(document: &mut Value, blob: &str) {
         endpoints
     };
     let mut primary = routed(endpoints_of(""), "");
-    if services.contains(&"blob") {
-        primary["blob"] = blob.into();
+    for service in services.iter().filter(|service| served[**service].is_string()) {
+        primary[*service] = served[*service].clone();
     }
     properties["primaryEndpoints"] = primary;
 

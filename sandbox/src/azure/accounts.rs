@@ -73,8 +73,8 @@ impl ResourceType for StorageAccount {
             return Err(Answer::error(409, "StorageAccountInAnotherResourceGroup", message));
         }
         refusals::check_creation(&body)?;
-        let blob = blob_endpoint(call, name);
-        let created = document::create(&body, id, location, &blob, &call.options.tenant_id);
+        let served = endpoints(call, name);
+        let created = document::create(&body, id, location, &served, &call.options.tenant_id);
         let later = vec![
             (call.after(1), Later::Appear),
             (call.after(2), Later::Become("ResolvingDns")),
@@ -183,12 +183,14 @@ pub(super) fn refuse_unprovisioned(call: &Call<'_>, account: &Id) -> Result<(), 
     }
 }
 
-/// Where the blobs of an account are.
-pub(super) fn blob_endpoint(call: &Call<'_>, account: &str) -> String {
-    match &call.options.azurite {
+/// Where the data of an account is, as far as it is served here or by Azurite.
+fn endpoints(call: &Call<'_>, account: &str) -> Value {
+    let here = |prefix: &str| format!("{}{prefix}{account}/", call.url);
+    let blob = match &call.options.azurite {
         Some(azurite) => format!("{}/{account}/", azurite.trim_end_matches('/')),
-        None => format!("{}{}{account}/", call.url, super::blobs::PREFIX),
-    }
+        None => here(super::blobs::PREFIX),
+    };
+    json!({"blob": blob, "table": here(super::tables::PREFIX)})
 }
 
 fn named(call: &Call<'_>, name: &str) -> bool {

@@ -152,7 +152,8 @@ impl Entra {
     }
 
     fn audience(&self, audience: &str) -> Option<Audience> {
-        let is_account = audience.starts_with("https://") && audience.contains(".blob.");
+        let is_account =
+            audience.starts_with("https://") && [".blob.", ".table."].iter().any(|zone| audience.contains(zone));
         if audience == self.url || MANAGEMENT.contains(&audience) {
             Some(Audience::Management)
         } else if audience == STORAGE || is_account {

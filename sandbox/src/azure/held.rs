@@ -9,6 +9,8 @@ use super::containers::metadata;
 use super::http::{Answer, Outcome, timestamp};
 use super::ids::Id;
 use super::merge::merge;
+use super::state::{State, table_of};
+use super::tables::{self, Place};
 
 /// What is the same for all three.
 struct Held {
@@ -283,5 +285,15 @@ impl ResourceType for Table {
 
     fn absent(&self, _: &Id) -> Answer {
         TABLE.absent()
+    }
+}
+
+/// Lets a request of the data plane pass if its table exists.
+pub(super) fn check_table_exists(state: &State, place: &Place<'_>) -> Result<(), Answer> {
+    let wanted = (place.account.to_lowercase(), place.table.to_lowercase());
+    let exists = state.visible().any(|(key, _)| table_of(key).is_some_and(|found| found == wanted));
+    match exists {
+        true => Ok(()),
+        false => Err(tables::error(404, TABLE.missing.0, TABLE.missing.1)),
     }
 }

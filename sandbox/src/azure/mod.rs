@@ -1,8 +1,8 @@
 //! An emulator of Azure Resource Manager and Entra, written from recorded traffic.
 //!
 //! One HTTPS port on 127.0.0.1 serves ARM (`/subscriptions/…`), Entra (`/{tenant}/oauth2/v2.0/token`), the emulator's
-//! own switches (`/_emulator/faults`, `/_emulator/requests`, `/_emulator/resources`) and, without Azurite, a tiny blob
-//! endpoint (`/_blob/…`). The state is a map from ARM ids to the JSON documents a GET shows; what takes time at Azure
+//! own switches (`/_emulator/faults`, `/_emulator/requests`, `/_emulator/resources`), a tiny table endpoint (`/_table/…`)
+//! and, without Azurite, a tiny blob endpoint (`/_blob/…`). The state is a map from ARM ids to the JSON documents a GET shows; what takes time at Azure
 //! takes multiples of [`Options::pace`] here.
 //!
 //! # Adding a resource type
@@ -37,6 +37,7 @@ mod rules;
 mod server;
 mod services;
 mod state;
+mod tables;
 
 use std::time::{Duration, Instant};
 
@@ -223,6 +224,12 @@ impl Emulator {
         let protection = services::protection(&state, account);
         let bytes = Bytes::copy_from_slice(bytes);
         state.blobs.put((account, container, name), bytes, protection);
+    }
+
+    /// Puts an entity into a table of the emulator's own table endpoint.
+    pub fn put_entity(&self, account: &str, table: &str, partition_key: &str, row_key: &str) {
+        let entity = json!({"PartitionKey": partition_key, "RowKey": row_key});
+        self.server.shared.state().tables.put(account, table, entity);
     }
 
     /// The ARM ids of everything a GET finds, as Azure spells them.

@@ -24,7 +24,7 @@ use super::entra::{Audience, Entra};
 use super::faults::{Fault, Faults, Match};
 use super::http::{Answer, Outcome, Request, http_date};
 use super::state::State;
-use super::{Authority, Error, Options, Recorded, accounts, containers, services};
+use super::{Authority, Error, Options, Recorded, accounts, containers, held, services, tables};
 
 /// What the port and the emulator's owner share.
 pub(super) struct Shared {
@@ -211,6 +211,8 @@ async fn work(shared: &Shared, request: &Request) -> Answer {
         state.settle(now);
         let answer = if request.path.starts_with(blobs::PREFIX) {
             blob(&mut state, &shared.entra(), request).unwrap_or_else(|failure| failure)
+        } else if request.path.starts_with(tables::PREFIX) {
+            table(&mut state, &shared.entra(), request).unwrap_or_else(|failure| failure)
         } else {
             let mut call = Call { state: &mut state, options: &shared.options, url: &shared.url, request, now };
             arm::serve(&mut call, &shared.entra())
@@ -243,6 +245,19 @@ fn blob(state: &mut State, entra: &Entra, request: &Request) -> Outcome {
     containers::check_exists(state, &place)?;
     let protection = services::protection(state, place.account);
     state.blobs.serve(request, &place, protection)
+}
+
+fn table(state: &mut State, entra: &Entra, request: &Request) -> Outcome {
+    entra.check(request, Audience::Storage).map_err(|_| {
+        let message = "Server failed to authenticate the request. Make sure the value of Authorization header is \
+                       formed correctly including the signature.";
+        tables::error(401, "InvalidAuthenticationInfo", message)
+            .with("www-authenticate", "Bearer resource_id=https://storage.azure.com")
+    })?;
+    let place = tables::Place::parse(&request.path)
+        .ok_or_else(|| tables::error(400, "InvalidUri", "The requested URI does not represent any resource."))?;
+    held::check_table_exists(state, &place)?;
+    state.tables.serve(request, &place)
 }
 
 /// `/_emulator/…`: what [`super::Emulator`] offers, for tests in other languages.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::blobs::Blobs;
 use super::ids::Id;
+use super::tables::Tables;
 
 /// What the emulator knows. Time passes by [`State::settle`], at the beginning of each request.
 #[derive(Default)]
@@ -18,6 +19,7 @@ pub(super) struct State {
     pub(super) taken: BTreeSet<String>,
     principals: BTreeMap<String, Instant>,
     pub(super) blobs: Blobs,
+    pub(super) tables: Tables,
     /// What is still to be done at Azurite before the answer leaves.
     pub(super) effects: Vec<Effect>,
 }
@@ -123,6 +125,9 @@ impl State {
                 self.blobs.remove_container(&account, &container);
                 self.effects.push(Effect::DeleteContainer { account, container });
             }
+            if let Some((account, table)) = table_of(key) {
+                self.tables.remove_table(&account, &table);
+            }
         }
         gone.iter().any(|other| other == key)
     }
@@ -172,10 +177,19 @@ impl State {
 
 /// The account and the container that a key names, if it names a blob container.
 pub(super) fn container_of(key: &str) -> Option<(String, String)> {
+    held_by("blobservices", "containers", key)
+}
+
+/// The account and the table that a key names, if it names a table.
+pub(super) fn table_of(key: &str) -> Option<(String, String)> {
+    held_by("tableservices", "tables", key)
+}
+
+fn held_by(service: &str, kind: &str, key: &str) -> Option<(String, String)> {
     let segments: Vec<&str> = key.split('/').collect();
     match segments[..] {
-        [.., "storageaccounts", account, "blobservices", _, "containers", container] => {
-            Some((account.into(), container.into()))
+        [.., "storageaccounts", account, own, _, held, name] if own == service && held == kind => {
+            Some((account.into(), name.into()))
         }
         _ => None,
     }
