@@ -35,7 +35,7 @@ impl Cloud {
     /// Starts everything on loopback; it stops when dropped.
     pub async fn start() -> Result<Cloud, Error> {
         let (bootstrap, cfn) = tokio::task::spawn_blocking(|| {
-            let bootstrap = lambda::bootstrap().map_err(Error::io("building the handlers"))?;
+            let bootstrap = lambda::build("bootstrap").map_err(Error::io("building the handlers"))?;
             Ok::<_, Error>((bootstrap, Cfn::start()?))
         })
         .await

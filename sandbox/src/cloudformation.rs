@@ -12,14 +12,14 @@ pub(crate) fn install() -> Result<PathBuf, tools::Error> {
 
 /// Starts CloudFormation, S3 and their neighbours on one port of 127.0.0.1. State is kept below `folder`.
 ///
-/// `installed` is the folder of [`install`]; handlers are reached as `function` at the Lambda endpoint `lambda`, and
-/// each gets the content of the file `type_configuration`.
+/// `installed` is the folder of [`install`]; `handlers` are a Lambda endpoint and the name of the function there, and
+/// each gets the content of the file `type_configuration`. `environment` is that of the functions which stacks make.
 pub(crate) fn spawn(
     installed: &Path,
     port: u16,
-    lambda: &str,
-    function: &str,
+    handlers: (&str, &str),
     type_configuration: &Path,
+    environment: &[(&str, &str)],
     folder: &Path,
 ) -> Result<Component, Error> {
     let mut command = process::guarded(installed.join("bin/python"));
@@ -27,11 +27,12 @@ pub(crate) fn spawn(
         .args(["-m", "registry_types", "--port", &port.to_string()])
         .arg("--schemas")
         .arg(tools::root().join("schema"))
-        .args(["--lambda-endpoint", lambda, "--function", function])
+        .args(["--lambda-endpoint", handlers.0, "--function", handlers.1])
         // A retry on a laptop need not spare anybody.
         .args(["--retry-delay", "0.05"])
         .arg("--type-configuration")
         .arg(type_configuration)
+        .args(environment.iter().map(|(name, value)| format!("--function-environment={name}={value}")))
         .arg("--data")
         .arg(folder.join("cloudformation"))
         .env("PYTHONPATH", self::folder())

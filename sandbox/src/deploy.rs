@@ -21,13 +21,17 @@ pub const REGION: &str = "us-east-1";
 const LARGEST_BODY: usize = 51_200;
 const POLL: Duration = Duration::from_millis(200);
 const UPLOADS: &str = "cargo-sandbox-templates";
+/// The bucket of [`Stacks::put`].
+pub const FILES: &str = "sandbox-uploads";
 
 /// Why a stack is not as it was meant to be.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The template file cannot be read.
-    #[error("reading the template {}: {source}", .path.display())]
+    /// A file cannot be read.
+    #[error("reading {what} {}: {source}", .path.display())]
     Unreadable {
+        /// What it should be: `the template`.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's answer.
@@ -266,6 +270,18 @@ impl Stacks {
                 _ => tokio::time::sleep(POLL).await,
             }
         }
+    }
+
+    /// Puts a file into the bucket [`FILES`] under its own name, where a template finds it: the package of a function.
+    pub async fn put(&self, file: &Path) -> Result<(), Error> {
+        let unreadable = |source| Error::Unreadable { what: "the file to upload", path: file.to_owned(), source };
+        let body = tokio::fs::read(file).await.map_err(unreadable)?;
+        let key = file.file_name().unwrap_or_default().to_string_lossy();
+        // An earlier upload may have made it already.
+        let _ = self.s3.create_bucket().bucket(FILES).send().await;
+        let put = self.s3.put_object().bucket(FILES).key(key).body(body.into()).send().await;
+        put.map_err(|e| refused(format!("uploading {}", file.display()), &e))?;
+        Ok(())
     }
 
     async fn upload(&self, deployment: &Deployment) -> Result<String, Error> {

@@ -184,17 +184,18 @@ impl Lambda {
     }
 }
 
-/// Builds the real handlers, in the profile and target folder of the caller's own build.
+/// Builds a binary of this workspace, in the profile and target folder of the caller's own build: `bootstrap` is that of the
+/// handlers, `backup-lambda` that of the backup.
 ///
 /// Returns the path of the executable.
-pub fn bootstrap() -> io::Result<PathBuf> {
+pub fn build(binary: &str) -> io::Result<PathBuf> {
     let (profile, flag) = if cfg!(debug_assertions) { ("debug", None) } else { ("release", Some("--release")) };
-    let path = tools::target_dir().join(profile).join("bootstrap");
+    let path = tools::target_dir().join(profile).join(binary);
     if !path.exists() {
-        eprintln!("building the handlers (first run)");
+        eprintln!("building {binary} (first run)");
     }
     let mut build = process::guarded(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--bin", "bootstrap"]).args(flag).current_dir(tools::root());
+    build.args(["build", "--quiet", "--bin", binary]).args(flag).current_dir(tools::root());
     tools::as_from_the_shell(&mut build);
     let build = process::output(&mut build)?;
     if !build.status.success() {

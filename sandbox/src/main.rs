@@ -37,6 +37,9 @@ enum Command {
         /// Stack tags
         #[arg(long, value_name = "KEY=VALUE", value_parser = pair, num_args = 1..)]
         tags: Vec<(String, String)>,
+        /// Files to put into the bucket `sandbox-uploads` first, under their own names: the packages of functions
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        upload: Vec<PathBuf>,
         /// Keep everything running after the deployment, until Ctrl-C
         #[arg(long)]
         keep: bool,
@@ -94,10 +97,10 @@ async fn stopped() -> ExitCode {
 
 async fn run(command: Command) -> Result {
     match command {
-        Command::Deploy { template, stack_name: name, parameters, tags, keep } => {
+        Command::Deploy { template, stack_name: name, parameters, tags, upload, keep } => {
             let body = read(&template)?;
             let stack = name.unwrap_or_else(|| stack_name(&template));
-            deploy(&Deployment { stack, body, parameters, tags }, keep).await
+            deploy(&Deployment { stack, body, parameters, tags }, &upload, keep).await
         }
         Command::Serve { port } => {
             if let Some(other) = running() {
@@ -115,15 +118,15 @@ async fn run(command: Command) -> Result {
     }
 }
 
-async fn deploy(deployment: &Deployment, keep: bool) -> Result {
+async fn deploy(deployment: &Deployment, files: &[PathBuf], keep: bool) -> Result {
     if let Some(endpoints) = running() {
-        return deploy_to(&endpoints, deployment).await;
+        return deploy_to(&endpoints, deployment, files).await;
     }
     eprintln!("starting the sandbox");
     let mut sandbox = Sandbox::start(0).await?;
     let endpoints = sandbox.endpoints().clone();
     let done = tokio::select! {
-        done = deploy_to(&endpoints, deployment) => done,
+        done = deploy_to(&endpoints, deployment, files) => done,
         error = sandbox.crashed() => Err(error.into()),
     };
     if let Err(error) = done {
@@ -139,8 +142,11 @@ async fn deploy(deployment: &Deployment, keep: bool) -> Result {
     }
 }
 
-async fn deploy_to(endpoints: &Endpoints, deployment: &Deployment) -> Result {
+async fn deploy_to(endpoints: &Endpoints, deployment: &Deployment, files: &[PathBuf]) -> Result {
     let stacks = Stacks::new(endpoints);
+    for file in files {
+        stacks.put(file).await?;
+    }
     let stack = &deployment.stack;
     let change = stacks.deploy(deployment, &mut Progress::default()).await?;
     match change {
@@ -211,7 +217,7 @@ fn served() -> Result<Endpoints> {
 
 fn read(template: &Path) -> Result<String> {
     let text = std::fs::read_to_string(template);
-    Ok(text.map_err(|source| Error::Unreadable { path: template.to_owned(), source })?)
+    Ok(text.map_err(|source| Error::Unreadable { what: "the template", path: template.to_owned(), source })?)
 }
 
 fn pair(text: &str) -> std::result::Result<(String, String), String> {

@@ -83,7 +83,7 @@ impl Sandbox {
         let (node, python, bootstrap) = blocking(|| {
             let node = azurite::install()?;
             let python = cloudformation::install()?;
-            let bootstrap = lambda::bootstrap().map_err(failed("building the handlers"))?;
+            let bootstrap = lambda::build(FUNCTION).map_err(failed("building the handlers"))?;
             Ok::<_, Error>((node, python, bootstrap))
         })
         .await?;
@@ -118,8 +118,17 @@ impl Sandbox {
         let lambda = Lambda::start(lambda_port, function).await.map_err(failed("starting the Lambda endpoint"))?;
 
         let mut azurite = azurite::spawn(&node, blob_port, &authority, folder.path())?;
-        let mut cloudformation =
-            cloudformation::spawn(&python, aws_port, &lambda.url(), FUNCTION, &type_configuration, folder.path())?;
+        // A function finds Azure as on any machine whose administrator has installed a private cloud's certificate.
+        let trusted = certificate_authority.to_string_lossy();
+        let environment = [("AZURE_AUTHORITY_HOST", emulator.url()), ("SSL_CERT_FILE", trusted.as_ref())];
+        let mut cloudformation = cloudformation::spawn(
+            &python,
+            aws_port,
+            (&lambda.url(), FUNCTION),
+            &type_configuration,
+            &environment,
+            folder.path(),
+        )?;
         tokio::try_join!(azurite.ready(), cloudformation.ready())?;
 
         let endpoints = Endpoints {

@@ -240,6 +240,7 @@ fn a_served_sandbox_takes_every_command() {
         (&["deploy", template, "--parameters", "Status=Suspended", "--tags", "a=b"], 0, "updated stack toy\n"),
         // The parameter and the tag keep their values.
         (&["deploy", template], 0, "nothing to change\n"),
+        (&["deploy", template, "--upload", template, big.to_str().unwrap()], 0, "nothing to change\n"),
         (&["deploy", json.to_str().unwrap(), "--stack-name", "json"], 0, "created stack json\n"),
         (&["deploy", big.to_str().unwrap()], 0, "created stack big\n"),
         (&["status"], 0, "stack big: CREATE_COMPLETE\n"),
@@ -250,6 +251,11 @@ fn a_served_sandbox_takes_every_command() {
             &["deploy", "/nonexistent.yaml"],
             1,
             "error: reading the template /nonexistent.yaml: No such file or directory",
+        ),
+        (
+            &["deploy", template, "--upload", "/nonexistent.zip"],
+            1,
+            "error: reading the file to upload /nonexistent.zip: No such file or directory",
         ),
         (&["deploy", noise.to_str().unwrap()], 1, "error: reading the template of stack noise: "),
         (&["deploy", broken.to_str().unwrap()], 1, "error: reading the template of stack broken: "),

@@ -25,6 +25,8 @@ def arguments():
     parser.add_argument("--function", required=True, help="name of the handlers' Lambda function")
     parser.add_argument("--type-configuration", type=Path, help="JSON file: the configuration of every type")
     parser.add_argument("--data", type=Path, required=True, help="folder for everything that is written")
+    parser.add_argument("--function-environment", metavar="NAME=VALUE", action="append", default=[],
+                        help="a variable of every Lambda function's environment, unless the function sets it")
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--account", default="000000000000", help="twelve digits")
     parser.add_argument("--retries", type=int, default=Limits.retries,
@@ -58,12 +60,17 @@ def listen(port):
 def configure(options, port):
     """MiniStack's settings. It reads them from the environment while it is imported."""
     data = options.data.resolve()
+    # Functions inherit the environment, and the user's own account is none of their business.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(one.split("=", 1) for one in options.function_environment)
     for folder in ("s3", "state", "tmp", "home"):
         (data / folder).mkdir(parents=True, exist_ok=True)
     os.environ.update({
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "MINISTACK_REGION": options.region,
         "MINISTACK_ACCOUNT_ID": options.account,
         "MINISTACK_DATA_DIR": str(data),
@@ -86,7 +93,7 @@ def configure(options, port):
 
 def install(types, handler, configuration):
     """Loads MiniStack and gives it the registered types."""
-    from . import buckets, engine
+    from . import buckets, engine, functions
     from .cloud_control import CloudControl
     from .resources import Resources
     from .type_actions import Configurations, TypeActions
@@ -102,6 +109,7 @@ def install(types, handler, configuration):
     CloudControl(resources).install()
     TypeActions(types, configurations, state).install()
     buckets.install()
+    functions.install()
 
 
 async def serve(listener, ready):

@@ -50,6 +50,8 @@ def install():
         # After versioning, which replication demands of both buckets.
         row("ReplicationConfiguration", "PutBucketReplication", "ReplicationConfiguration", replication,
             s3._put_bucket_replication, s3._delete_bucket_replication),
+        row("LoggingConfiguration", "PutBucketLogging", "BucketLoggingStatus", logging, s3._put_bucket_logging,
+            lambda bucket: s3._put_bucket_logging(bucket, body("PutBucketLogging", "BucketLoggingStatus", {}))),
         row("Tags", "PutBucketTagging", "Tagging", lambda value: {"TagSet": value},
             s3._put_bucket_tagging, s3._delete_bucket_tagging),
     )
@@ -140,6 +142,13 @@ def replication(value):
         return [renamed(sub) for sub in node] if isinstance(node, list) else node
 
     return renamed(value)
+
+
+def logging(value):
+    """A LoggingConfiguration as the S3 API has it."""
+    return {"LoggingEnabled": _given({"TargetBucket": value.get("DestinationBucketName"),
+                                      "TargetPrefix": value.get("LogFilePrefix", ""),
+                                      "TargetObjectKeyFormat": value.get("TargetObjectKeyFormat")})}
 
 
 def _given(values):

@@ -41,7 +41,9 @@ NEEDED = {
     f"{PACKAGE}.helpers": {"_xml": "status root_tag inner", "_error": "code message status",
                            "_p": "params key default", "_page": "items params action page_size"},
     "ministack.services.s3": {
-        "_buckets": None, "_delete_bucket": "name",
+        "_buckets": None, "_delete_bucket": "name", "_put_bucket_logging": "name body",
+        "_fire_s3_event": "bucket_name key event_name size etag deletion_type restore_event_data version_id sequencer "
+                          "object_extra record_extra",
         **{f"_{verb}_bucket_{name}": None
            for name in ("versioning", "encryption", "lifecycle", "tagging", "ownership_controls", "replication")
            for verb in ("put", "delete") if (verb, name) != ("delete", "versioning")}},
@@ -50,6 +52,11 @@ NEEDED = {
         "_apply_json_patch": "doc operations",
         "_progress_event": "operation status type_name identifier request_token resource_model status_message "
                            "error_code"},
+    "ministack.services.eventbridge": {"_dispatch_event": "event view"},
+    "ministack.services.lambda_svc": {"_fetch_code_from_s3": "bucket key version_id", "execution_credentials": "config",
+                                      "invalidate_worker": "func_name qualifier account region"},
+    "ministack.services.sts": {"register_session": "access_key session"},
+    "ministack.core.lambda_runtime": {"execution_credentials": "config"},
     "ministack.core.concurrency": {"run_reentrant": "fn args thread_name",
                                    "spawn_background": "fn args thread_name kwargs"},
     "ministack.core.responses": {"get_account_id": "", "get_region": "", "now_iso": "",

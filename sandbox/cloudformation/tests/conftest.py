@@ -29,7 +29,8 @@ class Cloud:
             [sys.executable, "-m", "registry_types", "--port", "0", "--schemas", str(schemas), "--lambda-endpoint",
              endpoint, "--function", "toy", "--type-configuration", str(folder / "configuration.json"), "--data",
              str(folder / "data"), "--retries", "2", "--retry-delay", "0.05", *options],
-            cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "AWS_PROFILE": "the user's own"})
         line = self.process.stdout.readline()
         assert line.startswith("ready: "), line
         self.url = line.split()[3]
@@ -122,7 +123,8 @@ def _toy():
 @pytest.fixture(scope="session")
 def cloud(_toy, tmp_path_factory):
     running = Cloud(tmp_path_factory.mktemp("cloud"), _toy.endpoint, "--operation-timeout", "4",
-                    "--invocation-timeout", "1")
+                    "--invocation-timeout", "1", "--function-environment", "MARK=of all", "--function-environment",
+                    "SHARED=of all")
     yield running
     assert running.stop() == 0
 

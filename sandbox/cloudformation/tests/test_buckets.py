@@ -18,6 +18,7 @@ FULL = {
     "PublicAccessBlockConfiguration": {"BlockPublicAcls": True, "BlockPublicPolicy": True, "IgnorePublicAcls": True,
                                        "RestrictPublicBuckets": True},
     "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]},
+    "LoggingConfiguration": {"DestinationBucketName": "logs", "LogFilePrefix": "a/"},
     "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
     "Tags": [{"Key": "own", "Value": "1"}],
 }
@@ -43,6 +44,7 @@ def test_properties_reach_the_bucket_and_leave_it(cloud, stack):
     assert all(s3.get_public_access_block(Bucket=stack)["PublicAccessBlockConfiguration"].values())
     assert s3.get_bucket_ownership_controls(Bucket=stack)["OwnershipControls"]["Rules"] == [
         {"ObjectOwnership": "BucketOwnerPreferred"}]
+    assert s3.get_bucket_logging(Bucket=stack)["LoggingEnabled"] == {"TargetBucket": "logs", "TargetPrefix": "a/"}
     assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket=stack)
     tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=stack)["TagSet"]}
     assert (tags["own"], tags["team"], tags["aws:cloudformation:logical-id"]) == ("1", "red", "Bucket")
@@ -53,6 +55,7 @@ def test_properties_reach_the_bucket_and_leave_it(cloud, stack):
     assert s3.get_bucket_versioning(Bucket=stack)["Status"] == "Suspended"
     rule = s3.get_bucket_encryption(Bucket=stack)["ServerSideEncryptionConfiguration"]["Rules"][0]
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=stack)
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         s3.get_bucket_lifecycle_configuration(Bucket=stack)
 
