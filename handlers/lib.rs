@@ -1,5 +1,6 @@
 //! The Azure resource types: one file and one row each.
 
+pub mod authorization;
 mod geography;
 mod identifier;
 pub mod managed_identity;
@@ -9,8 +10,11 @@ pub mod resources;
 pub mod storage;
 mod translate;
 
+use authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment};
 use cfn_provider::Entry;
-use managed_identity::user_assigned_identity::UserAssignedIdentity;
+use managed_identity::{
+    federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
+};
 use resources::resource_group::ResourceGroup;
 use storage::{
     blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
@@ -28,4 +32,7 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<EncryptionScope>(),
     Entry::of::<ManagementPolicy>(),
     Entry::of::<UserAssignedIdentity>(),
+    Entry::of::<FederatedIdentityCredential>(),
+    Entry::of::<RoleAssignment>(),
+    Entry::of::<ManagementLock>(),
 ];

@@ -131,7 +131,7 @@ fn expected_skips(schema: &Value) -> Vec<&'static str> {
     reasons
 }
 
-/// Creates a resource group and a storage account for the types that live in one.
+/// Creates what the inputs of other types refer to: a resource group, a storage account, identities.
 async fn parents(emulator: &Emulator) -> Result<Values, Error> {
     let configuration = emulator.type_configuration();
     let subscription = configuration["SubscriptionId"].as_str().unwrap_or_default();
@@ -144,7 +144,17 @@ async fn parents(emulator: &Emulator) -> Result<Values, Error> {
         "properties": { "allowBlobPublicAccess": true }
     });
     put(emulator, &account, "2023-05-01", body).await?;
-    Ok(Values::from([("ResourceGroupId".into(), group), ("StorageAccountId".into(), account)]))
+    let mut values = Values::from([("ResourceGroupId".into(), group.clone()), ("StorageAccountId".into(), account)]);
+    // One to trust and to give roles to, one to lock, so that its lock is in nobody's way.
+    for (value, name) in [("IdentityId", "contract-tests-identity"), ("LockScopeId", "contract-tests-locked")] {
+        let identity = format!("{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}");
+        put(emulator, &identity, "2023-01-31", json!({ "location": LOCATION })).await?;
+        let document = emulator.get(&identity).unwrap_or_default();
+        let principal = document["properties"]["principalId"].as_str().unwrap_or_default();
+        values.entry("PrincipalId".into()).or_insert_with(|| principal.to_owned());
+        values.insert(value.into(), identity);
+    }
+    Ok(values)
 }
 
 /// PUT, then GET until Azure says that it is there.
@@ -163,7 +173,8 @@ async fn put(emulator: &Emulator, id: &str, api_version: &str, body: Value) -> R
             let answer = client.get(&url).bearer_auth(&token).send().await?;
             let found = answer.status().is_success();
             let document: Value = answer.json().await?;
-            if found && document["properties"]["provisioningState"] == "Succeeded" {
+            let state = &document["properties"]["provisioningState"];
+            if found && (state == "Succeeded" || state.is_null()) {
                 return Ok::<_, reqwest::Error>(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -42,6 +42,21 @@ const EXEMPTIONS: &[Exemption] = &[
         rule: "TAG016",
         reason: "the tags of a legal hold are names of holds, no tags of the resource",
     },
+    Exemption {
+        type_name: Some("Azure::ManagedIdentity::FederatedIdentityCredential"),
+        rule: "TAG015",
+        reason: "Azure has no tags on credentials",
+    },
+    Exemption {
+        type_name: Some("Azure::Authorization::RoleAssignment"),
+        rule: "TAG015",
+        reason: "Azure has no tags on role assignments",
+    },
+    Exemption {
+        type_name: Some("Azure::Authorization::ManagementLock"),
+        rule: "TAG015",
+        reason: "Azure has no tags on locks",
+    },
 ];
 
 const NO_AWS: &str = "handlers and their tagging call Azure and no AWS API, so the execution role needs no permission";

@@ -1,3 +1,4 @@
 //! Microsoft.ManagedIdentity.
 
+pub mod federated_identity_credential;
 pub mod user_assigned_identity;

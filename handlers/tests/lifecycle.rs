@@ -315,6 +315,9 @@ async fn lists_go_on_over_pages() {
         for index in 0..5 {
             let mut event = harness.event(Action::Create, minimal);
             event["bearerToken"] = format!("token {index}").into();
+            if let Some((property, values)) = &scenario.distinct {
+                event["requestData"]["resourceProperties"][property] = values[index].clone();
+            }
             ids.push(harness.drive(event).await.unwrap().resource_model.unwrap()["Id"].clone());
         }
         let listed: Vec<Value> =

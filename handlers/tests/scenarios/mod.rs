@@ -3,17 +3,23 @@
 
 mod blob_container;
 mod encryption_scope;
+mod federated_identity_credential;
 mod file_share;
+mod management_lock;
 mod management_policy;
 mod queue;
 mod resource_group;
+mod role_assignment;
 mod storage_account;
 mod table;
 mod user_assigned_identity;
 
 use cfn_provider::{Entry, Resource, testing::Harness};
 use handlers::{
-    managed_identity::user_assigned_identity::UserAssignedIdentity,
+    authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
+    managed_identity::{
+        federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
+    },
     resources::resource_group::ResourceGroup,
     storage::{
         blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
@@ -33,6 +39,8 @@ pub(crate) struct Scenario {
     pub(crate) full: Value,
     /// Another value for each property that changes in place.
     pub(crate) updates: Value,
+    /// A property that no two resources of the type may share beside the name, and values of it; none if there is no such.
+    pub(crate) distinct: Option<(&'static str, Vec<Value>)>,
     /// How often the parents' set-up spoke to Azure.
     pub(crate) set_up: usize,
     /// The parent has one at most.
@@ -45,7 +53,12 @@ impl Scenario {
         let mut full = minimal.clone();
         full.as_object_mut().expect("a model").extend(optional.as_object().expect("a model").clone());
         let set_up = emulator.requests().len();
-        Self { emulator, harness, minimal, full, updates, set_up, one_per_parent: false }
+        Self { emulator, harness, minimal, full, updates, distinct: None, set_up, one_per_parent: false }
+    }
+
+    /// The same for a type of which no two may share a value of `property`.
+    pub(crate) fn distinct_by(self, property: &'static str, values: Vec<Value>) -> Self {
+        Self { distinct: Some((property, values)), ..self }
     }
 
     /// The ARM calls since the set-up, token requests left out.
@@ -73,6 +86,9 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         EncryptionScope::TYPE_NAME => encryption_scope::scenario(emulator).await,
         ManagementPolicy::TYPE_NAME => management_policy::scenario(emulator).await,
         UserAssignedIdentity::TYPE_NAME => user_assigned_identity::scenario(emulator).await,
+        FederatedIdentityCredential::TYPE_NAME => federated_identity_credential::scenario(emulator).await,
+        RoleAssignment::TYPE_NAME => role_assignment::scenario(emulator).await,
+        ManagementLock::TYPE_NAME => management_lock::scenario(emulator).await,
         _ => return None,
     })
 }
@@ -92,4 +108,15 @@ pub(crate) async fn account(emulator: &Emulator) -> String {
     });
     let account = Harness::new::<StorageAccount>(emulator.type_configuration()).create(&model).await;
     account.expect("the account is made")["Id"].as_str().expect("it has an id").to_owned()
+}
+
+/// A managed identity on an emulator, made by the type itself.
+pub(crate) async fn identity(emulator: &Emulator) -> Value {
+    let model = json!({
+        "ResourceGroupId": group(emulator).await, "IdentityName": "parent-identity", "Location": "australiaeast"
+    });
+    Harness::new::<UserAssignedIdentity>(emulator.type_configuration())
+        .create(&model)
+        .await
+        .expect("the identity is made")
 }

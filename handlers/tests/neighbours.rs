@@ -1,0 +1,175 @@
+//! What identities, role assignments and locks do to one another and to storage.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
+
+use cfn_provider::{HandlerErrorCode as Code, testing::Harness};
+use handlers::{
+    authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
+    managed_identity::{
+        federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
+    },
+    resources::resource_group::ResourceGroup,
+};
+use sandbox::azure::{Emulator, Options};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+struct Azure {
+    emulator: Emulator,
+    group: Value,
+}
+
+impl Azure {
+    async fn start(pace: Duration) -> Self {
+        let emulator = Emulator::start(Options { pace, ..Options::default() }).await.unwrap();
+        let groups = Harness::new::<ResourceGroup>(emulator.type_configuration());
+        let group = groups.create(&json!({"ResourceGroupName": "copies", "Location": "australiaeast"})).await.unwrap();
+        Self { emulator, group }
+    }
+
+    fn of<R: cfn_provider::Resource>(&self) -> Harness {
+        Harness::new::<R>(self.emulator.type_configuration())
+    }
+
+    async fn identity(&self, name: &str) -> Value {
+        let model = json!({"ResourceGroupId": self.group["Id"], "IdentityName": name, "Location": "australiaeast"});
+        self.of::<UserAssignedIdentity>().create(&model).await.unwrap()
+    }
+
+    /// How often a path was answered with a status.
+    fn answered(&self, method: &str, part: &str, status: u16) -> usize {
+        let requests = self.emulator.requests().into_iter();
+        requests.filter(|r| r.method == method && r.path.contains(part) && r.status == Some(status)).count()
+    }
+}
+
+#[tokio::test]
+async fn a_lock_forbids_until_it_is_gone() {
+    let azure = Azure::start(Duration::from_millis(10)).await;
+    let identity = azure.identity("writer").await;
+    let (identities, locks) = (azure.of::<UserAssignedIdentity>(), azure.of::<ManagementLock>());
+    let model = json!({"Scope": azure.group["Id"], "LockName": "keep", "Level": "CanNotDelete"});
+    let lock = locks.create(&model).await.unwrap();
+
+    let mut tagged = identity.clone();
+    tagged["Tags"] = json!([{"Key": "team", "Value": "backup"}]);
+    let tagged = identities.update(&identity, &tagged).await.expect("CanNotDelete lets changes through");
+    let refused = identities.delete(&tagged).await.unwrap_err();
+    assert_eq!(refused.code, Code::ResourceConflict);
+    for part in ["ScopeLocked", "resourceGroups/copies", "remove what protects it, such as a lock"] {
+        assert!(refused.message.contains(part), "{part} in {}", refused.message);
+    }
+
+    let mut read_only = lock.clone();
+    read_only["Level"] = "ReadOnly".into();
+    let lock = locks.update(&lock, &read_only).await.expect("a lock does not hold itself");
+    assert_eq!(identities.update(&tagged, &identity).await.unwrap_err().code, Code::ResourceConflict);
+    locks.delete(&lock).await.unwrap();
+    identities.delete(&tagged).await.expect("nothing holds it any more");
+}
+
+#[tokio::test]
+async fn a_lock_below_holds_what_contains_it_and_is_no_content() {
+    let azure = Azure::start(Duration::from_millis(10)).await;
+    let identity = azure.identity("writer").await;
+    let (groups, locks) = (azure.of::<ResourceGroup>(), azure.of::<ManagementLock>());
+    let below = locks.create(&json!({"Scope": identity["Id"], "Level": "CanNotDelete"})).await.unwrap();
+    let mut emptied = azure.group.clone();
+    emptied["EmptyOnDelete"] = true.into();
+    assert_eq!(groups.delete(&emptied).await.unwrap_err().code, Code::ResourceConflict);
+    locks.delete(&below).await.unwrap();
+    azure.of::<UserAssignedIdentity>().delete(&identity).await.unwrap();
+    groups.delete(&azure.group).await.expect("an empty group goes without EmptyOnDelete");
+}
+
+#[tokio::test]
+async fn locks_of_another_scope_are_not_listed() {
+    let azure = Azure::start(Duration::from_millis(10)).await;
+    let identity = azure.identity("writer").await;
+    let locks = azure.of::<ManagementLock>();
+    let above =
+        locks.create(&json!({"Scope": azure.group["Id"], "LockName": "a", "Level": "CanNotDelete"})).await.unwrap();
+    let below =
+        locks.create(&json!({"Scope": identity["Id"], "LockName": "b", "Level": "CanNotDelete"})).await.unwrap();
+    for lock in [above, below] {
+        let listed = locks.list(&json!({"Scope": lock["Scope"]})).await.unwrap();
+        assert_eq!(listed.iter().map(|model| &model["Id"]).collect::<Vec<_>>(), [&lock["Id"]]);
+    }
+}
+
+#[tokio::test]
+async fn a_role_waits_for_its_new_principal() {
+    let azure = Azure::start(Duration::from_millis(40)).await;
+    let identity = azure.identity("writer").await;
+    let model = json!({
+        "Scope": azure.group["Id"], "RoleName": "Storage Blob Data Contributor", "PrincipalId": identity["PrincipalId"]
+    });
+    let assignment = azure.of::<RoleAssignment>().create(&model).await.unwrap();
+    assert!(azure.answered("PUT", "roleAssignments", 400) > 0, "Azure did not know the principal at first");
+    assert_eq!(azure.answered("PUT", "roleAssignments", 201), 1);
+    assert!(assignment["RoleDefinitionId"].as_str().unwrap().ends_with("ba92f5b4-2d11-453d-a403-e96b0029c9fe"));
+
+    let other = azure.identity("reader").await;
+    let mut typed = model.clone();
+    typed["PrincipalId"] = other["PrincipalId"].clone();
+    typed["PrincipalType"] = "ServicePrincipal".into();
+    typed["RoleAssignmentName"] = "6f1d3c52-0b7a-4c7e-9d35-2f6f0a1b9c11".into();
+    let before = azure.answered("PUT", "roleAssignments", 400);
+    azure.of::<RoleAssignment>().create(&typed).await.unwrap();
+    assert_eq!(azure.answered("PUT", "roleAssignments", 400), before, "with its type, nobody looks it up");
+}
+
+#[tokio::test]
+async fn a_role_is_given_once() {
+    let azure = Azure::start(Duration::from_millis(1)).await;
+    let identity = azure.identity("writer").await;
+    let assignments = azure.of::<RoleAssignment>();
+    let mut model = json!({"Scope": azure.group["Id"], "RoleName": "Reader", "PrincipalId": identity["PrincipalId"]});
+    assignments.create(&model).await.unwrap();
+    model["RoleAssignmentName"] = "6f1d3c52-0b7a-4c7e-9d35-2f6f0a1b9c11".into();
+    let twin = assignments.create(&model).await.unwrap_err();
+    assert_eq!(twin.code, Code::AlreadyExists);
+    assert!(twin.message.contains("by an assignment of another name"), "{}", twin.message);
+}
+
+#[tokio::test]
+async fn the_role_is_said_once_or_twice_alike() {
+    let azure = Azure::start(Duration::from_millis(1)).await;
+    let asked = azure.emulator.requests().len();
+    let principal = "6f1d3c52-0b7a-4c7e-9d35-2f6f0a1b9c11";
+    let none = json!({"Scope": azure.group["Id"], "PrincipalId": principal});
+    let mut both = none.clone();
+    both["RoleName"] = "Reader".into();
+    both["RoleDefinitionId"] =
+        format!("/subscriptions/{principal}/providers/Microsoft.Authorization/roleDefinitions/{principal}").into();
+    for (model, part) in
+        [(none, "one of RoleName and RoleDefinitionId"), (both, "/RoleDefinitionId: it is another role")]
+    {
+        let refused = azure.of::<RoleAssignment>().create(&model).await.unwrap_err();
+        assert_eq!(refused.code, Code::InvalidRequest);
+        assert!(refused.message.contains(part), "{}", refused.message);
+    }
+    assert_eq!(azure.emulator.requests().len(), asked, "refused before Azure is asked");
+}
+
+#[tokio::test]
+async fn credentials_of_one_identity_take_turns() {
+    let azure = Azure::start(Duration::from_millis(20)).await;
+    let identity = azure.identity("writer").await;
+    let credentials = azure.of::<FederatedIdentityCredential>();
+    let model = |name: &str| {
+        json!({"IdentityId": identity["Id"], "CredentialName": name, "Issuer": "https://one.tokens.sts.global.api.aws",
+               "Subject": format!("arn:aws:iam::123456789012:role/{name}")})
+    };
+    let models = ["one", "two", "three"].map(model);
+    let [one, two, three] = models.each_ref().map(|model| credentials.create(model));
+    let made = tokio::join!(one, two, three);
+    for created in [made.0, made.1, made.2] {
+        assert_eq!(created.unwrap()["Audiences"], json!(["api://AzureADTokenExchange"]));
+    }
+    assert!(azure.answered("PUT", "federatedIdentityCredentials", 409) > 0, "they met");
+    let mut twin = model("four");
+    twin["Subject"] = model("one")["Subject"].clone();
+    let refused = credentials.create(&twin).await.unwrap_err();
+    assert!(refused.message.contains("Issuer and subject combination already exists"), "{}", refused.message);
+}
