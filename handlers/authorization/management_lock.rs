@@ -9,7 +9,7 @@ use crate::{
 use azure_client::ApiVersion;
 use cfn_provider::{
     Change, Context, Never, Page, Resource, Result, Step,
-    schema::{create_only, primary_identifier, read_only},
+    schema::{create_only, primary_identifier, read_only, unordered},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,18 @@ pub struct ManagementLock {
     /// Why, for whom the lock stops.
     #[schemars(length(max = 512))]
     pub notes: Option<String>,
+    /// The applications that own the lock.
+    #[schemars(transform = unordered)]
+    pub owners: Option<Vec<Owner>>,
+}
+
+/// An owner of a lock.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct Owner {
+    /// The application id, in Entra, of the owner.
+    #[schemars(required, length(min = 1))]
+    pub application_id: Option<String>,
 }
 
 impl ArmResource for ManagementLock {
@@ -47,7 +59,7 @@ type Cx = Context<AzureProvider>;
 
 impl ManagementLock {
     fn to_azure(&self) -> Value {
-        json!({"properties": camel(json!({"Level": self.level, "Notes": self.notes}))})
+        json!({"properties": camel(json!({"Level": self.level, "Notes": self.notes, "Owners": self.owners}))})
     }
 
     fn from_azure(body: &Value) -> Result<Self> {
@@ -83,7 +95,7 @@ impl Resource for ManagementLock {
     }
 
     async fn update(&self, id: &Self::Id, change: Change<Self>, cx: &Cx) -> Result<Step<Never>> {
-        // There is no PATCH, and a PUT replaces both: what it leaves out is gone.
+        // There is no PATCH, and a PUT replaces all: what it leaves out is gone.
         let body = self.to_azure();
         if body != change.current.to_azure() {
             cx.provider.put(&id.to_string(), Self::API, &body).await?;

@@ -9,7 +9,7 @@ use crate::{
 use azure_client::{ApiVersion, ResourceId};
 use cfn_provider::{
     Change, Context, Error, HandlerErrorCode, Never, Page, Resource, Result, Step,
-    schema::{create_only, primary_identifier, read_only},
+    schema::{conditional_create_only, create_only, not_secret, primary_identifier, read_only, write_only},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,12 +30,12 @@ pub struct RoleAssignment {
     /// The name of the assignment, a GUID. If you do not give one, it is derived from the stack and the logical id.
     #[schemars(transform = create_only, regex(pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"))]
     pub role_assignment_name: Option<String>,
-    /// The name of a built-in role. RoleDefinitionId says any other role.
-    #[schemars(transform = create_only, extend("enum" = ROLES.map(|(name, _)| name)))]
+    /// The name of the role, built-in or custom, as `az role definition list` has it: `Storage Blob Data Contributor`. Azure
+    /// is asked for its id. One of RoleName and RoleDefinitionId is needed.
+    #[schemars(transform = write_only, transform = not_secret, transform = conditional_create_only, length(min = 1, max = 512))]
     pub role_name: Option<String>,
-    /// The ARM id of the role: `/subscriptions/{id}/providers/Microsoft.Authorization/roleDefinitions/{guid}`. Not needed
-    /// where RoleName says it.
-    #[schemars(transform = create_only, regex(pattern = "^/subscriptions/[^/]+/providers/[Mm]icrosoft\\.[Aa]uthorization/role[Dd]efinitions/[0-9a-fA-F-]{36}$"))]
+    /// The ARM id of the role: `/subscriptions/{id}/providers/Microsoft.Authorization/roleDefinitions/{guid}`.
+    #[schemars(transform = conditional_create_only, regex(pattern = "^/subscriptions/[^/]+/providers/[Mm]icrosoft\\.[Aa]uthorization/role[Dd]efinitions/[0-9a-fA-F-]{36}$"))]
     pub role_definition_id: Option<String>,
     /// The object id, in Entra, of who gets the role: `!GetAtt Identity.PrincipalId` of an
     /// Azure::ManagedIdentity::UserAssignedIdentity. It is not the client id.
@@ -43,7 +43,7 @@ pub struct RoleAssignment {
     pub principal_id: Option<String>,
     /// What the principal is; a managed identity is a ServicePrincipal. Where it is said, Azure need not know a new principal
     /// everywhere yet.
-    #[schemars(transform = create_only, extend("enum" = ["User", "Group", "ServicePrincipal", "ForeignGroup", "Device"]))]
+    #[schemars(extend("enum" = ["User", "Group", "ServicePrincipal", "ForeignGroup", "Device"]))]
     pub principal_type: Option<String>,
     /// Why the principal has the role.
     #[schemars(length(min = 1))]
@@ -52,26 +52,10 @@ pub struct RoleAssignment {
     /// attribute-based access control, version 2.0.
     #[schemars(length(min = 1))]
     pub condition: Option<String>,
+    /// The ARM id of a managed identity of this tenant that gives the role in the name of a principal of another tenant.
+    #[schemars(transform = create_only, regex(pattern = "^/subscriptions/.+/userAssignedIdentities/[^/]+$"))]
+    pub delegated_managed_identity_resource_id: Option<String>,
 }
-
-/// Built-in roles that the storage of a second copy takes, and their GUIDs, which are the same in every tenant (Microsoft's
-/// "Azure built-in roles").
-const ROLES: [(&str, &str); 14] = [
-    ("Owner", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"),
-    ("Contributor", "b24988ac-6180-42a0-ab88-20f7382dd24c"),
-    ("Reader", "acdd72a7-3385-48ef-bd42-f606fba81ae7"),
-    ("Storage Account Contributor", "17d1049b-9a84-46fb-8f53-869881c3d3ab"),
-    ("Storage Blob Data Owner", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"),
-    ("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"),
-    ("Storage Blob Data Reader", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"),
-    ("Storage File Data SMB Share Contributor", "0c867c2a-1d8c-454a-a3db-ab2ea1bdc8bb"),
-    ("Storage Queue Data Contributor", "974c5e8b-45b9-4653-ba55-5f855dd0fb88"),
-    ("Storage Queue Data Reader", "19e7f393-937e-4f77-808e-94535e297925"),
-    ("Storage Table Data Contributor", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"),
-    ("Storage Table Data Reader", "76199698-9eea-4c19-bc75-cec21354c6b6"),
-    ("Key Vault Crypto Officer", "14b46e9e-c2b7-41b4-b07b-48a6ebf60603"),
-    ("Key Vault Crypto Service Encryption User", "e147488a-f6f5-4113-8e2d-b22465e65bf6"),
-];
 
 /// The version of the conditions' language, the only one.
 const CONDITION_VERSION: &str = "2.0";
@@ -84,39 +68,46 @@ impl ArmResource for RoleAssignment {
 type Cx = Context<AzureProvider>;
 
 impl RoleAssignment {
-    /// The ARM id of the role, by whichever property says it.
-    fn role(&self, id: &ResourceId) -> Result<String> {
-        let named = self.role_name.as_deref().and_then(guid_of);
-        match (self.role_definition_id.as_deref(), named) {
-            (Some(role), Some(guid)) if !name_of(role).eq_ignore_ascii_case(guid) => Err(Error::invalid_request(
-                "/RoleDefinitionId: it is another role than /RoleName says; give one of them",
-            )),
-            (Some(role), _) => Ok(role.to_owned()),
-            (None, Some(guid)) => Ok(format!(
-                "/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/{guid}",
-                id.subscription()
-            )),
-            (None, None) => Err(Error::invalid_request("/: one of RoleName and RoleDefinitionId must say the role")),
+    /// The ARM id of the role. Azure is asked for it where the template has the name.
+    async fn role(&self, scope: &ResourceId, cx: &Cx) -> Result<String> {
+        let said = self.role_definition_id.as_deref();
+        let Some(name) = self.role_name.as_deref() else { return Ok(said.unwrap_or_default().to_owned()) };
+        let quoted = ["%", "&", "+", "#", "'"]
+            .iter()
+            .zip(["%25", "%26", "%2B", "%23", "''"])
+            .fold(name.to_owned(), |name, (char, escaped)| name.replace(char, escaped));
+        let path = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions?$filter=roleName eq '{quoted}'");
+        let is_named =
+            |role: &Value| role["properties"]["roleName"].as_str().is_some_and(|role| role.eq_ignore_ascii_case(name));
+        let (found, _) = cx.provider.find(&path, Self::API, is_named).await?;
+        let Some(role) = found.first().and_then(|role| role["id"].as_str()) else {
+            return Err(Error::invalid_request(format!(
+                "/RoleName: {scope} has no role named {name:?}; `az role definition list` has the names"
+            )));
+        };
+        match said {
+            Some(said) if !is_same_role(said, role) => Err(Error::invalid_request(format!(
+                "/RoleDefinitionId: it is another role than {name:?}, which is {role}; give one of them"
+            ))),
+            _ => Ok(role.to_owned()),
         }
     }
 
-    fn to_azure(&self, id: &ResourceId) -> Result<Value> {
-        Ok(json!({"properties": camel(json!({
-            "RoleDefinitionId": self.role(id)?,
+    fn to_azure(&self, role: &str) -> Value {
+        json!({"properties": camel(json!({
+            "RoleDefinitionId": role,
             "PrincipalId": self.principal_id,
             "PrincipalType": self.principal_type,
             "Description": self.description,
             "Condition": self.condition,
             "ConditionVersion": self.condition.as_ref().map(|_| CONDITION_VERSION),
-        }))}))
+            "DelegatedManagedIdentityResourceId": self.delegated_managed_identity_resource_id,
+        }))})
     }
 
     fn from_azure(body: &Value) -> Result<Self> {
         let id = answered_id(body)?;
         let mut members = object(pascal(body["properties"].clone()));
-        let role = body["properties"]["roleDefinitionId"].as_str().map(name_of).unwrap_or_default();
-        let name = ROLES.iter().find(|(_, guid)| guid.eq_ignore_ascii_case(role)).map(|(name, _)| *name);
-        members.insert("RoleName".into(), json!(name));
         members.insert("Id".into(), id.to_string().into());
         members.insert("Scope".into(), json!(id.parent().map(|scope| scope.to_string())));
         members.insert("RoleAssignmentName".into(), id.name().into());
@@ -124,12 +115,10 @@ impl RoleAssignment {
     }
 }
 
-fn guid_of(role: &str) -> Option<&'static str> {
-    ROLES.iter().find(|(name, _)| *name == role).map(|(_, guid)| *guid)
-}
-
-fn name_of(role: &str) -> &str {
-    role.rsplit('/').next().unwrap_or_default()
+/// Whether two ARM ids are of one role: its GUID tells, whatever the scope that an id names it at.
+fn is_same_role(a: &str, b: &str) -> bool {
+    let guid = |role: &str| role.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    guid(a) == guid(b)
 }
 
 impl Resource for RoleAssignment {
@@ -139,16 +128,22 @@ impl Resource for RoleAssignment {
     type Id = Id<Self>;
     type Wait = Never;
 
+    fn check(&self) -> Result<()> {
+        if self.role_name.is_none() && self.role_definition_id.is_none() {
+            return Err(Error::invalid_request("/: one of RoleName and RoleDefinitionId must say the role"));
+        }
+        Ok(())
+    }
+
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
         let scope = scope(self.scope.as_deref())?;
         let name = self.role_assignment_name.get_or_insert_with(|| cx.request.derive_uuid());
-        let id = scope.provider("Microsoft.Authorization", "roleAssignments", name);
-        self.role(&id)?;
-        Ok(id.into())
+        Ok(scope.provider("Microsoft.Authorization", "roleAssignments", name).into())
     }
 
     async fn create(&self, id: &Self::Id, cx: &Cx) -> Result<Step<Never>> {
-        cx.provider.put(&id.to_string(), Self::API, &self.to_azure(id)?).await.map_err(|error| match error.code {
+        let role = self.role(&scope(self.scope.as_deref())?, cx).await?;
+        cx.provider.put(&id.to_string(), Self::API, &self.to_azure(&role)).await.map_err(|error| match error.code {
             HandlerErrorCode::AlreadyExists => error.while_doing(
                 "the principal has this role on this scope by an assignment of another name (delete that one, or \
                      import it)",
@@ -164,11 +159,25 @@ impl Resource for RoleAssignment {
 
     async fn update(&self, id: &Self::Id, change: Change<Self>, cx: &Cx) -> Result<Step<Never>> {
         let current = &change.current;
+        let role = current.role_definition_id.as_deref().unwrap_or_default();
+        let said = (&self.role_name, &self.role_definition_id);
+        if said != (&change.previous.role_name, &change.previous.role_definition_id)
+            && !is_same_role(&self.role(&scope(current.scope.as_deref())?, cx).await?, role)
+        {
+            return Err(Error::new(HandlerErrorCode::NotUpdatable, "the role of an assignment cannot change in place"));
+        }
+        let has_type = current.principal_type.as_deref();
+        if self.principal_type.is_some() && self.principal_type.as_deref() != has_type {
+            return Err(Error::invalid_request(format!(
+                "/PrincipalType: Azure says that the principal is a {}",
+                has_type.unwrap_or("principal of no type")
+            )));
+        }
         if (&self.description, &self.condition) != (&current.description, &current.condition) {
             // There is no PATCH. The rest is as Azure has it: it cannot change.
             let target =
                 Self { description: self.description.clone(), condition: self.condition.clone(), ..current.clone() };
-            cx.provider.put(&id.to_string(), Self::API, &target.to_azure(id)?).await?;
+            cx.provider.put(&id.to_string(), Self::API, &target.to_azure(role)).await?;
         }
         Ok(Step::Done)
     }

@@ -132,24 +132,67 @@ async fn a_role_is_given_once() {
     assert!(twin.message.contains("by an assignment of another name"), "{}", twin.message);
 }
 
+/// The ARM id of a role by its GUID.
+fn role(azure: &Azure, guid: &str) -> Value {
+    let subscription = &azure.emulator.options().subscription_id;
+    format!("/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{guid}").into()
+}
+
+const CONTRIBUTOR: &str = "b24988ac-6180-42a0-ab88-20f7382dd24c";
+const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
+
 #[tokio::test]
-async fn the_role_is_said_once_or_twice_alike() {
+async fn a_role_that_cannot_be_found_is_not_given() {
     let azure = Azure::start(Duration::from_millis(1)).await;
-    let asked = azure.emulator.requests().len();
-    let principal = "6f1d3c52-0b7a-4c7e-9d35-2f6f0a1b9c11";
-    let none = json!({"Scope": azure.group["Id"], "PrincipalId": principal});
+    let none = json!({"Scope": azure.group["Id"], "PrincipalId": "6f1d3c52-0b7a-4c7e-9d35-2f6f0a1b9c11"});
+    let mut unknown = none.clone();
+    unknown["RoleName"] = "Bob's \"role\" & 100% +more#".into();
     let mut both = none.clone();
     both["RoleName"] = "Reader".into();
-    both["RoleDefinitionId"] =
-        format!("/subscriptions/{principal}/providers/Microsoft.Authorization/roleDefinitions/{principal}").into();
-    for (model, part) in
-        [(none, "one of RoleName and RoleDefinitionId"), (both, "/RoleDefinitionId: it is another role")]
-    {
+    both["RoleDefinitionId"] = role(&azure, CONTRIBUTOR);
+    for (model, part) in [
+        (none, "one of RoleName and RoleDefinitionId"),
+        (unknown, "/RoleName: /subscriptions/"),
+        (both, "/RoleDefinitionId: it is another role than \"Reader\""),
+    ] {
         let refused = azure.of::<RoleAssignment>().create(&model).await.unwrap_err();
         assert_eq!(refused.code, Code::InvalidRequest);
         assert!(refused.message.contains(part), "{}", refused.message);
     }
-    assert_eq!(azure.emulator.requests().len(), asked, "refused before Azure is asked");
+    assert_eq!(azure.emulator.requests().iter().filter(|r| r.method == "PUT").count(), 1, "the group's");
+}
+
+#[tokio::test]
+async fn the_same_role_by_another_property_is_no_change() {
+    let azure = Azure::start(Duration::from_millis(1)).await;
+    let identity = azure.identity("writer").await;
+    let assignments = azure.of::<RoleAssignment>();
+    let mut named = json!({"Scope": azure.group["Id"], "RoleName": "reader", "PrincipalId": identity["PrincipalId"]});
+    let created = assignments.create(&named).await.unwrap();
+    assert_eq!(created["RoleDefinitionId"], role(&azure, READER));
+    assert_eq!(created.get("RoleName"), None, "it is write-only: Microsoft renames roles");
+    for settled in ["Id", "RoleAssignmentName"] {
+        named[settled] = created[settled].clone();
+    }
+    let mut by_id = created.clone();
+    by_id["RoleDefinitionId"] = role(&azure, READER);
+    let before = azure.answered("PUT", "roleAssignments", 200);
+    assignments.update(&named, &by_id).await.unwrap();
+    assignments.update(&by_id, &named).await.unwrap();
+    assert_eq!(azure.answered("PUT", "roleAssignments", 200), before, "nothing was written");
+
+    let mut other = named.clone();
+    other["RoleName"] = "Contributor".into();
+    assert_eq!(assignments.update(&named, &other).await.unwrap_err().code, Code::NotUpdatable, "it is replaced");
+    let mut typed = named.clone();
+    typed["PrincipalType"] = "Group".into();
+    let refused = assignments.update(&named, &typed).await.unwrap_err();
+    assert!(
+        refused.message.contains("/PrincipalType: Azure says that the principal is a ServicePrincipal"),
+        "{refused:?}"
+    );
+    typed["PrincipalType"] = "ServicePrincipal".into();
+    assignments.update(&named, &typed).await.expect("said later, it is still true");
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ pub(super) async fn scenario(emulator: Emulator) -> Scenario {
         }),
         json!({
             "RoleAssignmentName": "6f1d3c52-0b7a-4c7e-9d35-2f6f0a1b9c11", "RoleDefinitionId": role,
-            "PrincipalType": "ServicePrincipal", "Description": "writes the second copy", "Condition": CONDITION
+            "PrincipalType": "ServicePrincipal", "Description": "writes the second copy", "Condition": CONDITION,
+            "DelegatedManagedIdentityResourceId": identity["Id"]
         }),
         json!({"Description": "keeps the second copy", "Condition": CONDITION.replace("one", "two")}),
     )

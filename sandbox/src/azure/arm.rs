@@ -14,7 +14,7 @@ use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
     Options, accounts, containers, encryption_scopes, groups, held, identities, locks, management_policies,
-    role_assignments, services,
+    role_assignments, role_definitions, services,
 };
 
 /// One resource type. What it does not define, it does not support, as Azure does.
@@ -75,6 +75,7 @@ const TYPES: &[&dyn ResourceType] = &[
     &identities::UserAssignedIdentity,
     &identities::FederatedIdentityCredential,
     &role_assignments::RoleAssignment,
+    &role_definitions::RoleDefinition,
     &locks::Lock,
 ];
 
@@ -161,6 +162,7 @@ fn answer(call: &mut Call<'_>, entra: &Entra) -> Outcome {
         ("POST", ["subscriptions", _, "providers", "microsoft.storage", "checknameavailability"]) => {
             accounts::check_name(call)
         }
+        ("GET", [.., "providers", "microsoft.authorization", "roledefinitions"]) => Ok(role_definitions::list(call)),
         (method, _) => match parse(&path) {
             Some(id) => on_resource(call, method, id),
             None => on_tail(call, method, &segments),

@@ -31,8 +31,10 @@ impl ResourceType for Lock {
             "type": self.name(),
             "name": id.name(),
         });
-        if sent["notes"].is_string() {
-            document["properties"]["notes"] = sent["notes"].clone();
+        for member in ["notes", "owners"] {
+            if !sent[member].is_null() {
+                document["properties"][member] = sent[member].clone();
+            }
         }
         call.state.put(id, document.clone());
         Ok(Answer::json(if is_new { 201 } else { 200 }, &document))

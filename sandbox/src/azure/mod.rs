@@ -33,6 +33,7 @@ mod locks;
 mod management_policies;
 mod merge;
 mod role_assignments;
+mod role_definitions;
 mod rules;
 mod server;
 mod services;
