@@ -17,7 +17,7 @@ use managed_identity::{
 };
 use resources::resource_group::ResourceGroup;
 use storage::{
-    blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
+    blob_container::BlobContainer, blob_service::BlobService, encryption_scope::EncryptionScope, file_share::FileShare,
     management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
 };
 
@@ -25,6 +25,7 @@ use storage::{
 pub const REGISTRY: &[Entry] = &[
     Entry::of::<ResourceGroup>(),
     Entry::of::<StorageAccount>(),
+    Entry::of::<BlobService>(),
     Entry::of::<BlobContainer>(),
     Entry::of::<Queue>(),
     Entry::of::<Table>(),

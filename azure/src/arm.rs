@@ -14,10 +14,12 @@ pub struct ApiVersion(&'static str);
 impl ApiVersion {
     /// Microsoft.Storage.
     pub const STORAGE: Self = Self("2023-05-01");
+    /// Microsoft.Storage for what came later: the static website, and what an object replication copies beside blobs.
+    pub const STORAGE_2025_08: Self = Self("2025-08-01");
     /// Microsoft.Resources: resource groups and what they hold.
     pub const RESOURCES: Self = Self("2021-04-01");
 
-    /// Any other version, such as `2025-08-01`.
+    /// Any other version, such as `2024-01-01`.
     pub const fn new(version: &'static str) -> Self {
         Self(version)
     }

@@ -20,6 +20,11 @@ const EXEMPTIONS: &[Exemption] = &[
         rule: "TAG015",
         reason: "Azure has no tags on containers",
     },
+    Exemption {
+        type_name: Some("Azure::Storage::BlobService"),
+        rule: "TAG015",
+        reason: "Azure has no tags on blob services",
+    },
     Exemption { type_name: Some("Azure::Storage::Queue"), rule: "TAG015", reason: "Azure has no tags on queues" },
     Exemption { type_name: Some("Azure::Storage::Table"), rule: "TAG015", reason: "Azure has no tags on tables" },
     Exemption {

@@ -9,7 +9,7 @@
 mod scenarios;
 
 use azure_mgmt_storage::package_2023_05::models::{
-    BlobContainer, LegalHold, StorageAccountCreateParameters, StorageAccountUpdateParameters,
+    BlobContainer, BlobServiceProperties, LegalHold, StorageAccountCreateParameters, StorageAccountUpdateParameters,
 };
 use cfn_provider::Resource;
 use handlers::{REGISTRY, storage};
@@ -27,11 +27,15 @@ fn through<T: Serialize + DeserializeOwned>(body: &Value) -> Result<Value, serde
 fn judged(request: &Recorded) -> Option<(String, Result<Value, serde_json::Error>)> {
     let words: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
     let body = request.body.as_ref().filter(|_| words.get(5) == Some(&"Microsoft.Storage"))?;
+    let body = &known(body);
     let (what, result) = match (request.method.as_str(), &words[6..]) {
         ("PUT", ["storageAccounts", _]) => ("account", through::<StorageAccountCreateParameters>(body)),
         ("PATCH", ["storageAccounts", _]) => ("account", through::<StorageAccountUpdateParameters>(body)),
         ("PUT" | "PATCH", ["storageAccounts", _, "blobServices", "default", "containers", _]) => {
             ("container", through::<BlobContainer>(body))
+        }
+        ("PUT", ["storageAccounts", _, "blobServices", "default"]) => {
+            ("blob service", through::<BlobServiceProperties>(body))
         }
         ("POST", [.., "containers", _, action @ ("setLegalHold" | "clearLegalHold")]) => {
             (*action, through::<LegalHold>(body))
@@ -39,6 +43,15 @@ fn judged(request: &Recorded) -> Option<(String, Result<Value, serde_json::Error
         other => panic!("the oracle has no model for {other:?}"),
     };
     Some((format!("{} {what}", request.method), result))
+}
+
+/// Without the static website, which is younger than the SDK.
+fn known(body: &Value) -> Value {
+    let mut body = body.clone();
+    if let Some(Value::Object(properties)) = body.get_mut("properties") {
+        properties.remove("staticWebsite");
+    }
+    body
 }
 
 /// What the SDK cannot say: it leaves out empty lists, and nulls, which clear a member.
@@ -57,8 +70,11 @@ fn without_nothings(value: &Value) -> Value {
 #[tokio::test]
 async fn the_sdk_could_have_sent_what_we_send() {
     let mut counts = BTreeMap::new();
-    let types =
-        [storage::storage_account::StorageAccount::TYPE_NAME, storage::blob_container::BlobContainer::TYPE_NAME];
+    let types = [
+        storage::storage_account::StorageAccount::TYPE_NAME,
+        storage::blob_container::BlobContainer::TYPE_NAME,
+        storage::blob_service::BlobService::TYPE_NAME,
+    ];
     for entry in REGISTRY.iter().filter(|entry| types.contains(&entry.type_name)) {
         let scenario = scenarios::of(entry).await.unwrap();
         let (harness, minimal) = (&scenario.harness, &scenario.minimal);
@@ -75,11 +91,13 @@ async fn the_sdk_could_have_sent_what_we_send() {
         }
         least.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         harness.update(&current, &least).await.unwrap();
-        harness.create(minimal).await.unwrap();
+        if !scenario.one_per_parent {
+            harness.create(minimal).await.unwrap();
+        }
 
         for request in scenario.emulator.requests() {
             let Some((what, result)) = judged(&request) else { continue };
-            let body = request.body.as_ref().unwrap();
+            let body = &known(request.body.as_ref().unwrap());
             let result = result.unwrap_or_else(|error| panic!("{what}: the SDK does not understand {body}: {error}"));
             assert_eq!(without_nothings(&result), without_nothings(body), "{what}");
             *counts.entry(what).or_insert(0) += 1;
@@ -93,6 +111,7 @@ async fn the_sdk_could_have_sent_what_we_send() {
         "POST clearLegalHold",
         "POST setLegalHold",
         "PUT account",
+        "PUT blob service",
         "PUT container",
     ];
     assert_eq!(kinds, expected);

@@ -90,7 +90,25 @@ refused(ResourceExistsError, "ContainerProtectedFromDeletion", lambda: container
 containers.clear_legal_hold("first", "officialone", "container-one", {"tags": ["tag1"]})
 containers.delete("first", "officialone", "container-one")
 refused(ResourceNotFoundError, "ContainerNotFound", lambda: containers.get("first", "officialone", "container-one"))
-assert storage.blob_services.get_service_properties("first", "officialone").name == "default"
+
+# The blob service: written whole, and set back.
+services = client(StorageManagementClient, "2025-08-01").blob_services
+assert services.get_service_properties("first", "officialone").name == "default"
+settings = {
+    "isVersioningEnabled": True,
+    "changeFeed": {"enabled": True, "retentionInDays": 30},
+    "deleteRetentionPolicy": {"enabled": True, "days": 8},
+    "staticWebsite": {"enabled": True, "indexDocument": "index.html"},
+}
+services.set_service_properties("first", "officialone", {"properties": settings})
+service = services.get_service_properties("first", "officialone")
+assert service.is_versioning_enabled and service.change_feed.retention_in_days == 30, service
+assert service.static_website.index_document == "index.html" and service.cors.cors_rules == [], service
+unmet = {"properties": {"restorePolicy": {"enabled": True, "days": 7}}}
+refused(HttpResponseError, "restorePolicy", lambda: services.set_service_properties("first", "officialone", unmet))
+services.set_service_properties("first", "officialone", {"properties": {"isVersioningEnabled": False}})
+service = services.get_service_properties("first", "officialone")
+assert service.is_versioning_enabled is False and service.change_feed is None, service
 
 # Deletion.
 accounts.delete("first", "officialone")

@@ -2,6 +2,7 @@
 //! each type.
 
 mod blob_container;
+mod blob_service;
 mod encryption_scope;
 mod federated_identity_credential;
 mod file_share;
@@ -22,8 +23,9 @@ use handlers::{
     },
     resources::resource_group::ResourceGroup,
     storage::{
-        blob_container::BlobContainer, encryption_scope::EncryptionScope, file_share::FileShare,
-        management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
+        blob_container::BlobContainer, blob_service::BlobService, encryption_scope::EncryptionScope,
+        file_share::FileShare, management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+        table::Table,
     },
 };
 use sandbox::azure::{Emulator, Options};
@@ -45,6 +47,8 @@ pub(crate) struct Scenario {
     pub(crate) set_up: usize,
     /// The parent has one at most.
     pub(crate) one_per_parent: bool,
+    /// Properties that Azure takes only together with others, and those.
+    pub(crate) needs: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Scenario {
@@ -53,12 +57,23 @@ impl Scenario {
         let mut full = minimal.clone();
         full.as_object_mut().expect("a model").extend(optional.as_object().expect("a model").clone());
         let set_up = emulator.requests().len();
-        Self { emulator, harness, minimal, full, updates, distinct: None, set_up, one_per_parent: false }
+        Self { emulator, harness, minimal, full, updates, distinct: None, set_up, one_per_parent: false, needs: &[] }
     }
 
     /// The same for a type of which no two may share a value of `property`.
     pub(crate) fn distinct_by(self, property: &'static str, values: Vec<Value>) -> Self {
         Self { distinct: Some((property, values)), ..self }
+    }
+
+    /// The model with what its properties need, as `full` has it.
+    pub(crate) fn completed(&self, model: &Value) -> Value {
+        let mut whole = model.clone();
+        for (_, needed) in self.needs.iter().filter(|(name, _)| model.get(*name).is_some()) {
+            for needed in *needed {
+                whole[*needed] = self.full[*needed].clone();
+            }
+        }
+        whole
     }
 
     /// The ARM calls since the set-up, token requests left out.
@@ -79,6 +94,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
     Some(match entry.type_name {
         ResourceGroup::TYPE_NAME => resource_group::scenario(emulator).await,
         StorageAccount::TYPE_NAME => storage_account::scenario(emulator).await,
+        BlobService::TYPE_NAME => blob_service::scenario(emulator).await,
         BlobContainer::TYPE_NAME => blob_container::scenario(emulator).await,
         Queue::TYPE_NAME => queue::scenario(emulator).await,
         Table::TYPE_NAME => table::scenario(emulator).await,

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 pub(super) async fn scenario(emulator: Emulator) -> Scenario {
     let group = group(&emulator).await;
     let minimal = json!({"ResourceGroupId": group, "Location": "australiaeast", "Sku": {"Name": "Standard_LRS"}});
-    Scenario::new::<StorageAccount>(emulator, minimal, properties(&group), updates(&group)).await
+    let scenario = Scenario::new::<StorageAccount>(emulator, minimal, properties(&group), updates(&group)).await;
+    Scenario { needs: &[("IsSftpEnabled", &["IsHnsEnabled"]), ("Encryption", &["Identity"])], ..scenario }
 }
 
 fn properties(group: &str) -> Value {

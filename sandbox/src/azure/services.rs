@@ -52,7 +52,39 @@ impl ResourceType for BlobService {
     }
 
     fn put(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
+        let sent = &call.body()?["properties"];
+        if let Some(member) = unmet(sent) {
+            let message = format!("Values for request parameters are invalid: {member}.");
+            return Err(Answer::error(400, "InvalidValuesForRequestParameters", message));
+        }
+        let account = id.parent().and_then(|account| call.state.get(&account));
+        let has_directories = account.is_some_and(|account| account["properties"]["isHnsEnabled"] == true);
+        if has_directories && (sent["isVersioningEnabled"] == true || sent["restorePolicy"]["enabled"] == true) {
+            let message = "The feature is not supported for accounts with a hierarchical namespace.";
+            return Err(Answer::error(409, "FeatureNotSupportedForAccount", message));
+        }
         put(call, id, self.name(), &blob_defaults())
+    }
+}
+
+/// The setting that lacks what Azure documents that it needs.
+fn unmet(sent: &Value) -> Option<&'static str> {
+    let is_on = |name: &str| sent[name]["enabled"] == true;
+    let restore = &sent["restorePolicy"];
+    let deletes = &sent["deleteRetentionPolicy"];
+    let restores = is_on("changeFeed") && is_on("deleteRetentionPolicy") && sent["isVersioningEnabled"] == true;
+    let is_shorter = restore["days"].as_u64() < deletes["days"].as_u64() && restore["days"].is_u64();
+    let rules = sent["cors"]["corsRules"].as_array().map_or(0, Vec::len);
+    let website = &sent["staticWebsite"];
+    match () {
+        () if is_on("restorePolicy") && !(restores && is_shorter) => Some("restorePolicy"),
+        () if is_on("restorePolicy") && deletes["allowPermanentDelete"] == true => Some("allowPermanentDelete"),
+        () if is_on("deleteRetentionPolicy") && !deletes["days"].is_u64() => Some("deleteRetentionPolicy"),
+        () if rules > 5 => Some("corsRules"),
+        () if website["indexDocument"].is_string() && website["defaultIndexDocumentPath"].is_string() => {
+            Some("staticWebsite")
+        }
+        () => None,
     }
 }
 
@@ -124,7 +156,7 @@ fn put(call: &mut Call<'_>, id: &Id, kind: &str, defaults: &Value) -> Outcome {
     if body["properties"].is_null() {
         return Ok(Answer::json(200, &json!({"name": id.name()})));
     }
-    // Each setting that is sent replaces the whole setting.
+    // Each setting that is sent replaces the whole setting, and one that is not sent goes back to its default.
     let mut properties = defaults.clone();
     for (name, value) in body["properties"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         properties[name] = value.clone();
