@@ -38,6 +38,11 @@ const EXEMPTIONS: &[Exemption] = &[
         reason: "Azure has no tags on encryption scopes",
     },
     Exemption {
+        type_name: Some("Azure::Storage::BlobInventoryPolicy"),
+        rule: "TAG015",
+        reason: "Azure has no tags on inventories",
+    },
+    Exemption {
         type_name: Some("Azure::Storage::ManagementPolicy"),
         rule: "TAG015",
         reason: "Azure has no tags on lifecycles",

@@ -2,6 +2,7 @@
 
 mod access_policy;
 pub mod blob_container;
+pub mod blob_inventory_policy;
 pub mod blob_service;
 pub mod encryption_scope;
 pub mod file_share;

@@ -7,8 +7,8 @@ mod scenarios;
 
 use cfn_provider::{HandlerErrorCode as Code, Resource, testing::Harness};
 use handlers::storage::{
-    encryption_scope::EncryptionScope, file_share::FileShare, management_policy::ManagementPolicy, queue::Queue,
-    storage_account::StorageAccount, table::Table,
+    blob_inventory_policy::BlobInventoryPolicy, encryption_scope::EncryptionScope, file_share::FileShare,
+    management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
 };
 use sandbox::azure::{Emulator, Fault, Match, Options, Shape};
 use serde_json::{Value, json};
@@ -205,6 +205,23 @@ async fn an_account_has_one_lifecycle() {
 }
 
 #[tokio::test]
+async fn an_account_has_one_inventory_beside_its_lifecycle() {
+    let account = Account::new().await;
+    let harness = account.harness::<BlobInventoryPolicy>();
+    let rule = json!({
+        "Name": "all", "Enabled": true, "Destination": "reports", "ObjectType": "Container", "Format": "Csv",
+        "Schedule": "Daily", "SchemaFields": ["Name"]
+    });
+    let model = account.model(&json!({"Enabled": true, "Rules": [rule]}));
+    assert!(harness.list(&model).await.unwrap().is_empty());
+    let policy = harness.create(&model).await.unwrap();
+    let id = policy["Id"].as_str().unwrap();
+    assert!(id.ends_with("/inventoryPolicies/default"));
+    assert_eq!(account.emulator.get(id).unwrap()["name"], "DefaultInventoryPolicy");
+    assert_eq!(harness.create(&model).await.unwrap_err().code, Code::AlreadyExists);
+}
+
+#[tokio::test]
 async fn what_excludes_each_other_is_refused_before_azure_is_asked() {
     let account = Account::new().await;
     account.refused::<FileShare>(json!({"RootSquash": "AllSquash"}), "/RootSquash").await;
@@ -221,4 +238,7 @@ async fn what_excludes_each_other_is_refused_before_azure_is_asked() {
     let rule = json!({"Name": "r", "Enabled": true, "Filters": {"BlobTypes": ["appendBlob"]},
         "Actions": {"BaseBlob": {"TierToCool": {"DaysAfterModificationGreaterThan": 1}}}});
     account.refused::<ManagementPolicy>(json!({"Rules": [rule]}), "/Rules/0/Actions/BaseBlob/TierToCool").await;
+    let rule = json!({"Name": "r", "Enabled": true, "Destination": "reports", "ObjectType": "Blob", "Format": "Csv",
+        "Schedule": "Daily", "SchemaFields": ["Name", "Snapshot"], "Filters": {"BlobTypes": ["blockBlob"]}});
+    account.refused::<BlobInventoryPolicy>(json!({"Enabled": true, "Rules": [rule]}), "/Rules/0/SchemaFields").await;
 }

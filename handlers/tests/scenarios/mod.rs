@@ -2,6 +2,7 @@
 //! each type.
 
 mod blob_container;
+mod blob_inventory_policy;
 mod blob_service;
 mod encryption_scope;
 mod federated_identity_credential;
@@ -23,9 +24,9 @@ use handlers::{
     },
     resources::resource_group::ResourceGroup,
     storage::{
-        blob_container::BlobContainer, blob_service::BlobService, encryption_scope::EncryptionScope,
-        file_share::FileShare, management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
-        table::Table,
+        blob_container::BlobContainer, blob_inventory_policy::BlobInventoryPolicy, blob_service::BlobService,
+        encryption_scope::EncryptionScope, file_share::FileShare, management_policy::ManagementPolicy, queue::Queue,
+        storage_account::StorageAccount, table::Table,
     },
 };
 use sandbox::azure::{Emulator, Options};
@@ -101,6 +102,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         FileShare::TYPE_NAME => file_share::scenario(emulator).await,
         EncryptionScope::TYPE_NAME => encryption_scope::scenario(emulator).await,
         ManagementPolicy::TYPE_NAME => management_policy::scenario(emulator).await,
+        BlobInventoryPolicy::TYPE_NAME => blob_inventory_policy::scenario(emulator).await,
         UserAssignedIdentity::TYPE_NAME => user_assigned_identity::scenario(emulator).await,
         FederatedIdentityCredential::TYPE_NAME => federated_identity_credential::scenario(emulator).await,
         RoleAssignment::TYPE_NAME => role_assignment::scenario(emulator).await,

@@ -13,8 +13,8 @@ use super::http::{Answer, Outcome, Request};
 use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
-    Options, accounts, containers, encryption_scopes, groups, held, identities, locks, management_policies,
-    role_assignments, role_definitions, services,
+    Options, accounts, containers, encryption_scopes, groups, held, identities, locks, policies, role_assignments,
+    role_definitions, services,
 };
 
 /// One resource type. What it does not define, it does not support, as Azure does.
@@ -71,7 +71,8 @@ const TYPES: &[&dyn ResourceType] = &[
     &held::Queue,
     &held::Table,
     &encryption_scopes::EncryptionScope,
-    &management_policies::ManagementPolicy,
+    &policies::MANAGEMENT,
+    &policies::INVENTORY,
     &identities::UserAssignedIdentity,
     &identities::FederatedIdentityCredential,
     &role_assignments::RoleAssignment,

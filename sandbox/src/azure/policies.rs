@@ -1,4 +1,5 @@
-//! `Microsoft.Storage/storageAccounts/managementPolicies`: one at most, named `default` in its id and otherwise in its body.
+//! The policies of an account's blobs, for their lifecycle and for their inventory: one of each at most, named `default`
+//! in its id and otherwise in its body.
 
 use serde_json::{Value, json};
 
@@ -7,11 +8,31 @@ use super::arm::{Call, ResourceType, not_found};
 use super::http::{Answer, Outcome, timestamp};
 use super::ids::Id;
 
-pub(super) struct ManagementPolicy;
+pub(super) struct Policy {
+    kind: &'static str,
+    /// What messages call it.
+    word: &'static str,
+    /// Its name in its body.
+    own_name: &'static str,
+}
 
-impl ResourceType for ManagementPolicy {
+/// The lifecycle.
+pub(super) const MANAGEMENT: Policy = Policy {
+    kind: "Microsoft.Storage/storageAccounts/managementPolicies",
+    word: "ManagementPolicy",
+    own_name: "DefaultManagementPolicy",
+};
+
+/// The inventory.
+pub(super) const INVENTORY: Policy = Policy {
+    kind: "Microsoft.Storage/storageAccounts/inventoryPolicies",
+    word: "BlobInventoryPolicy",
+    own_name: "DefaultInventoryPolicy",
+};
+
+impl ResourceType for Policy {
     fn name(&self) -> &'static str {
-        "Microsoft.Storage/storageAccounts/managementPolicies"
+        self.kind
     }
 
     fn put(&self, call: &mut Call<'_>, id: &Id) -> Outcome {
@@ -27,7 +48,7 @@ impl ResourceType for ManagementPolicy {
             return Err(Answer::error(400, "InvalidValuesForRequestParameters", message));
         }
         let document = json!({
-            "id": id.to_string(), "name": "DefaultManagementPolicy", "type": self.name(),
+            "id": id.to_string(), "name": self.own_name, "type": self.kind,
             "properties": {"policy": policy, "lastModifiedTime": timestamp()},
         });
         call.state.put(id, document.clone());
@@ -40,8 +61,8 @@ impl ResourceType for ManagementPolicy {
     }
 
     fn absent(&self, id: &Id) -> Answer {
-        let message = format!("No ManagementPolicy found for account {}", id.ancestor(0));
-        Answer::error(404, "ManagementPolicyNotFound", message)
+        let message = format!("No {} found for account {}", self.word, id.ancestor(0));
+        Answer::error(404, &format!("{}NotFound", self.word), message)
     }
 }
 
