@@ -4,6 +4,7 @@ pub mod authorization;
 mod geography;
 mod identifier;
 pub mod managed_identity;
+pub mod profile;
 mod provider;
 mod residency;
 pub mod resources;

@@ -1,5 +1,6 @@
 //! Azure as the handlers see it: opened from the type configuration, its failures in CloudFormation's codes.
 
+use crate::profile;
 use azure_client::{Answer, ApiVersion, Arm, Azure, Blobs, Configuration, ErrorKind, Page, Tables};
 use cfn_provider::{Error, HandlerErrorCode, Provider, Request, Result, Retry};
 use serde_json::Value;
@@ -23,14 +24,15 @@ impl Provider for AzureProvider {
     const PERMISSIONS: &'static [&'static str] = &[];
 
     fn open(configuration: Configuration, request: &Request) -> Result<Self> {
-        let azure = Azure::open(&configuration).map_err(explain)?;
+        let profile = profile::choose(&configuration, &request.properties)?;
+        let azure = Azure::open(profile).map_err(explain)?;
         let deadline = request.deadline.into_std();
         Ok(Self { arm: azure.arm(deadline), blobs: azure.blobs(deadline), tables: azure.tables(deadline), azure })
     }
 }
 
 impl AzureProvider {
-    /// The subscription of the type configuration.
+    /// The subscription of the profile.
     pub fn subscription_id(&self) -> &str {
         self.azure.subscription_id()
     }
@@ -113,7 +115,7 @@ impl AzureProvider {
 }
 
 /// Azure's failure in CloudFormation's terms: the code, Azure's sentence, what to do next, and whether waiting may help.
-fn explain(error: azure_client::Error) -> Error {
+pub(crate) fn explain(error: azure_client::Error) -> Error {
     use ErrorKind as Kind;
     use HandlerErrorCode as Code;
     let (code, advice) = match error.kind {

@@ -83,10 +83,11 @@ impl Secrets {
     }
 }
 
-/// Whether a member of a type configuration is secret by its name.
+/// Whether a member of a type configuration is secret by its name. An ARN is none: it says where one is kept.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["secret", "password", "token", "key", "credential"].iter().any(|word| name.contains(word))
+    !name.ends_with("arn")
+        && ["secret", "password", "token", "key", "credential"].iter().any(|word| name.contains(word))
 }
 
 /// The texts and numbers at and below a path.
@@ -138,7 +139,8 @@ mod tests {
                 "providerCredentials": {"accessKeyId": "AKIAPROVIDER", "secretAccessKey": "providers3cret", "sessionToken": "providert0ken"},
                 "resourceProperties": {"Pin": 123456, "Deep": [{"Code": "d33p"}], "Name": "name", "Short": "abc"},
                 "previousResourceProperties": {"Pin": "0000111", "Map": {"k": "m4pped"}},
-                "typeConfiguration": {"ClientSecret": "line\n\"break", "Subscription": "subscription-1", "Nested": {"ApiKeys": ["k3y1"]}}
+                "typeConfiguration": {"ClientSecret": "line\n\"break", "Subscription": "subscription-1",
+                                      "SecretArn": "arn:aws:secretsmanager:1", "Nested": {"ApiKeys": ["k3y1"]}}
             }
         }))
         .expect("parses");
@@ -179,6 +181,7 @@ mod tests {
     fn a_message_names_what_a_user_must_know() {
         let text = "creating /subscriptions/subscription-1/name with AKIACALLER: abc";
         assert_eq!(secrets().message(text), text);
+        assert_eq!(secrets().message("arn:aws:secretsmanager:1"), "arn:aws:secretsmanager:1");
         assert_eq!(secrets().line(text), "creating /subscriptions/REDACTED/name with AKIACALLER: abc");
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -163,7 +163,7 @@ pub trait Provider: Sized + Send + Sync {
     fn open(configuration: Self::Configuration, request: &Request) -> Result<Self>;
 }
 
-/// What surrounds the model in one invocation. Prints without the credentials and the token.
+/// What surrounds the model in one invocation. Prints without the credentials, the token and the properties.
 #[derive(Clone)]
 pub struct Request {
     /// When this invocation must have answered.
@@ -196,6 +196,9 @@ pub struct Request {
     pub creation_policy: Option<Value>,
     /// The resource's `UpdatePolicy` in the template.
     pub update_policy: Option<Value>,
+    /// The resource's properties as they came: a provider may have to know them before it opens. They may hold secrets,
+    /// READ has the identifier alone, LIST what the type lists by, and primitives may be strings.
+    pub properties: Map<String, Value>,
     caller_credentials: Option<Credentials>,
 }
 
@@ -218,6 +221,7 @@ impl Request {
             driftable: invocation.driftable.unwrap_or_default(),
             creation_policy: invocation.creation_policy.clone(),
             update_policy: invocation.update_policy.clone(),
+            properties: data.resource_properties.clone().unwrap_or_default(),
             caller_credentials: data.caller_credentials.clone(),
         }
     }
@@ -378,7 +382,7 @@ mod tests {
 
         let with = |credentials: Value| {
             let event = json!({"action": "READ", "resourceType": "A::B::C", "bearerToken": "b3arer", "requestData": {
-                "callerCredentials": credentials,
+                "callerCredentials": credentials, "resourceProperties": {"Password": "pr0perty"},
                 "providerCredentials": {"accessKeyId": "PROVIDER", "secretAccessKey": "pr0vider", "sessionToken": null}}});
             Request::new(&Invocation::parse(event).expect("parses"), Instant::now())
         };
@@ -389,7 +393,11 @@ mod tests {
         let request = with(json!({"accessKeyId": "AKIA", "secretAccessKey": "s3cr3t", "sessionToken": "t0ken"}));
         assert_eq!(request.caller_credentials().expect("are there").access_key_id, "AKIA");
         let printed = format!("{request:?}");
-        assert!(!["s3cr3t", "t0ken", "b3arer", "pr0vider"].iter().any(|secret| printed.contains(secret)), "{printed}");
+        assert_eq!(request.properties["Password"], "pr0perty");
+        assert!(
+            !["s3cr3t", "t0ken", "b3arer", "pr0vider", "pr0perty"].iter().any(|secret| printed.contains(secret)),
+            "{printed}"
+        );
     }
 
     #[test]

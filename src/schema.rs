@@ -148,7 +148,7 @@ impl TypeSchema {
     /// Checks a model.
     ///
     /// # Errors
-    /// `InvalidRequest` with a pointer and a rule for each violation (five at most); write-only values are not quoted.
+    /// `InvalidRequest` with a pointer and a rule for each violation (five at most); secret values are not quoted.
     pub(crate) fn validate(&self, model: &Value) -> Result<()> {
         let validator = self.validator.get_or_init(|| {
             let mut schema = self.json.clone();
@@ -161,7 +161,7 @@ impl TypeSchema {
             .map(|error| {
                 let at = error.instance_path().to_string();
                 // A rule broken above a secret quotes the secret with it.
-                let secret = self.write_only.iter().any(|pointer| overlaps(pointer, &at));
+                let secret = self.secret.iter().any(|pointer| overlaps(pointer, &at));
                 let rule = match error.kind() {
                     ValidationErrorKind::Enum { options } if !secret => {
                         format!("{} is not one of {options}", error.instance())

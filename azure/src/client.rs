@@ -1,4 +1,4 @@
-//! One client per configuration, kept for the life of the process.
+//! One client per profile, kept for the life of the process.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,7 +12,7 @@ use azure_core::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Arm, Blobs, Configuration, Result, Tables,
+    Arm, Blobs, Profile, Result, Tables,
     call::Call,
     retry::Retry,
     telemetry::Telemetry,
@@ -20,10 +20,10 @@ use crate::{
     transport,
 };
 
-/// How many configurations a process keeps a client for; the one unused for longest goes first.
+/// How many profiles a process keeps a client for; the one unused for longest goes first.
 const POOL: usize = 8;
 
-/// Clients by the hash of their configuration, the most recently used last.
+/// Clients by the hash of their profile, the most recently used last.
 static CLIENTS: Mutex<Vec<(Fingerprint, Azure)>> = Mutex::new(Vec::new());
 
 type Fingerprint = [u8; 32];
@@ -47,14 +47,14 @@ pub(crate) struct Inner {
 }
 
 impl Azure {
-    /// The client of this configuration: the same one, with its connections and tokens, for an equal configuration.
+    /// The client of this profile: the same one, with its connections and tokens, for an equal profile.
     /// Validates, and sends nothing.
-    pub fn open(configuration: &Configuration) -> Result<Self> {
-        let fingerprint = fingerprint(configuration);
+    pub fn open(profile: &Profile) -> Result<Self> {
+        let fingerprint = fingerprint(profile);
         let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
         let client = match clients.iter().position(|(known, _)| *known == fingerprint) {
             Some(at) => clients.remove(at).1,
-            None => Self { inner: Arc::new(Inner::new(configuration)?) },
+            None => Self { inner: Arc::new(Inner::new(profile)?) },
         };
         if clients.len() == POOL {
             clients.remove(0);
@@ -63,7 +63,7 @@ impl Azure {
         Ok(client)
     }
 
-    /// The subscription of the configuration.
+    /// The subscription of the profile.
     pub fn subscription_id(&self) -> &str {
         &self.inner.subscription_id
     }
@@ -85,16 +85,16 @@ impl Azure {
 }
 
 impl Inner {
-    fn new(configuration: &Configuration) -> Result<Self> {
-        configuration.validate()?;
-        let addresses = configuration.addresses()?;
-        let endpoints = configuration.endpoints.as_ref();
+    fn new(profile: &Profile) -> Result<Self> {
+        profile.validate()?;
+        let addresses = profile.addresses()?;
+        let endpoints = profile.endpoints.as_ref();
         let transport =
             transport::transport(endpoints.and_then(|endpoints| endpoints.certificate_authority.as_deref()))?;
         let source = Source::ClientSecret {
-            tenant_id: configuration.tenant_id.clone(),
-            client_id: configuration.client_id.clone(),
-            secret: configuration.client_secret.clone(),
+            tenant_id: profile.tenant_id.clone(),
+            client_id: profile.client_id.clone(),
+            secret: profile.client_secret.clone(),
         };
         let credential = Arc::new(Credential::new(source, addresses.authority, transport.clone())?);
         let options = ClientOptions {
@@ -107,7 +107,7 @@ impl Inner {
         let scope = format!("{}.default", addresses.resource_manager);
         let pipeline = signed_in(&options, &credential, &scope);
         Ok(Self {
-            subscription_id: configuration.subscription_id.clone(),
+            subscription_id: profile.subscription_id.clone(),
             resource_manager: addresses.resource_manager,
             pipeline,
             options,
@@ -135,15 +135,15 @@ fn signed_in(options: &ClientOptions, credential: &Arc<Credential>, scope: &str)
     )
 }
 
-/// Identifies a configuration without keeping its secret in a key.
-fn fingerprint(configuration: &Configuration) -> Fingerprint {
-    let endpoints = configuration.endpoints.clone().unwrap_or_default();
-    let cloud = format!("{:?}", configuration.cloud.unwrap_or_default());
+/// Identifies a profile without keeping its secret in a key.
+fn fingerprint(profile: &Profile) -> Fingerprint {
+    let endpoints = profile.endpoints.clone().unwrap_or_default();
+    let cloud = format!("{:?}", profile.cloud.unwrap_or_default());
     let parts = [
-        Some(configuration.tenant_id.as_str()),
-        Some(configuration.client_id.as_str()),
-        Some(configuration.client_secret.reveal()),
-        Some(configuration.subscription_id.as_str()),
+        Some(profile.tenant_id.as_str()),
+        Some(profile.client_id.as_str()),
+        Some(profile.client_secret.reveal()),
+        Some(profile.subscription_id.as_str()),
         Some(cloud.as_str()),
         endpoints.resource_manager.as_deref(),
         endpoints.authority.as_deref(),
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    fn configuration(changes: &[(&str, Value)]) -> Configuration {
+    fn profile(changes: &[(&str, Value)]) -> Profile {
         let mut value = json!({
             "TenantId": "tenant",
             "ClientId": "client",
@@ -179,8 +179,8 @@ mod tests {
 
     #[test]
     fn every_value_tells_clients_apart() {
-        let same = fingerprint(&configuration(&[]));
-        assert_eq!(same, fingerprint(&configuration(&[("Cloud", json!("AzureCloud"))])), "the default spelt out");
+        let same = fingerprint(&profile(&[]));
+        assert_eq!(same, fingerprint(&profile(&[("Cloud", json!("AzureCloud"))])), "the default spelt out");
         let others = [
             vec![("TenantId", json!("other"))],
             vec![("ClientId", json!("other"))],
@@ -194,7 +194,7 @@ mod tests {
         ];
         let mut known = vec![same];
         for changes in others {
-            let other = fingerprint(&configuration(&changes));
+            let other = fingerprint(&profile(&changes));
             assert!(!known.contains(&other), "{changes:?}");
             known.push(other);
         }
@@ -202,10 +202,10 @@ mod tests {
 
     #[test]
     fn the_pool_is_bounded_and_reuses() {
-        let first = Azure::open(&configuration(&[])).unwrap();
+        let first = Azure::open(&profile(&[])).unwrap();
         for secret in 0..POOL + 2 {
-            Azure::open(&configuration(&[("ClientSecret", json!(format!("secret {secret}")))])).unwrap();
-            let again = Azure::open(&configuration(&[])).unwrap();
+            Azure::open(&profile(&[("ClientSecret", json!(format!("secret {secret}")))])).unwrap();
+            let again = Azure::open(&profile(&[])).unwrap();
             assert!(Arc::ptr_eq(&first.inner, &again.inner), "the one in use is kept");
         }
         assert_eq!(CLIENTS.lock().unwrap().len(), POOL);

@@ -1,17 +1,131 @@
 //! The Azure part of a type configuration: who signs in, to which subscription, in which cloud.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use azure_core::http::Url;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::{Map, Value};
 
 use crate::{Error, ErrorKind, Result};
+
+/// The name of the profile that the members of the top level are.
+const DEFAULT: &str = "default";
+
+/// A type configuration: one profile at the top level, and more by name.
+///
+/// The members beside `Profiles` are the profile `default`. They may be left out where `Profiles` has all that is needed. A
+/// profile is complete: it takes nothing from the top level, so that no secret goes to a tenant that it was not given for.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "PascalCase")]
+pub struct Configuration {
+    #[schemars(flatten)]
+    default: Option<Profile>,
+    /// More ways to sign in, for resources in other subscriptions, tenants or clouds, by the names that resources give in their property Profile. A resource that gives none is managed by the profile of the subscription that it is in, or else by the default one: the members beside this one, or the only profile.
+    #[schemars(extend("x-cfn-keys" = "^[A-Za-z0-9_-]+$"))]
+    profiles: Option<BTreeMap<String, Profile>>,
+}
+
+impl<'de> Deserialize<'de> for Configuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        // serde's own flattening lets unknown members pass.
+        let mut members = Map::<String, Value>::deserialize(deserializer)?;
+        let profiles = members.remove("Profiles").filter(|profiles| !profiles.is_null());
+        let default = (!members.is_empty()).then_some(Value::Object(members));
+        Ok(Self {
+            default: default.map(Profile::deserialize).transpose().map_err(D::Error::custom)?,
+            profiles: profiles.map(BTreeMap::deserialize).transpose().map_err(D::Error::custom)?,
+        })
+    }
+}
+
+impl Configuration {
+    /// The profile of this name; the top level is `default`.
+    ///
+    /// # Errors
+    /// `InvalidRequest` with the names that there are.
+    pub fn named(&self, name: &str) -> Result<&Profile> {
+        let profiles = self.checked()?;
+        profiles.get(name).copied().ok_or_else(|| {
+            let message =
+                format!("the type configuration has no profile \"{name}\"; it has {}", names(profiles.keys()));
+            Error::new(ErrorKind::InvalidRequest, message)
+        })
+    }
+
+    /// The profile whose subscription is one of these, or else the default one: the top level, or the only profile.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where several profiles fit or there is no default one, `Configuration` where there is none at all.
+    pub fn of_subscriptions(&self, subscriptions: &[String]) -> Result<&Profile> {
+        let profiles = self.checked()?;
+        let fits = |profile: &Profile| {
+            subscriptions.iter().any(|subscription| subscription.eq_ignore_ascii_case(&profile.subscription_id))
+        };
+        let fitting: Vec<(&str, &Profile)> =
+            profiles.iter().filter(|(_, profile)| fits(profile)).map(|(name, profile)| (*name, *profile)).collect();
+        let default =
+            profiles.get(DEFAULT).or_else(|| profiles.values().next().filter(|_| profiles.len() == 1)).copied();
+        match (&fitting[..], default) {
+            ([(_, profile)], _) => Ok(*profile),
+            ([], Some(profile)) => Ok(profile),
+            ([], None) if profiles.is_empty() => Err(Error::new(
+                ErrorKind::Configuration,
+                "the type configuration has no profile: set TenantId, ClientId and SubscriptionId, or Profiles, with `aws \
+                 cloudformation set-type-configuration`",
+            )),
+            ([], None) => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!(
+                    "the type configuration has no default profile: name one of {} in the property Profile, or set \
+                     TenantId, ClientId and SubscriptionId beside Profiles",
+                    names(profiles.keys())
+                ),
+            )),
+            (several, _) => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!(
+                    "the resource names others in the subscriptions of the profiles {}: name the one that manages it in \
+                     the property Profile",
+                    names(several.iter().map(|(name, _)| name))
+                ),
+            )),
+        }
+    }
+
+    /// Every profile by its name, if a resource's id tells them apart.
+    fn checked(&self) -> Result<BTreeMap<&str, &Profile>> {
+        let named = self.profiles.iter().flatten().map(|(name, profile)| (name.as_str(), profile));
+        let mut profiles: BTreeMap<&str, &Profile> = named.collect();
+        if let Some(default) = &self.default
+            && profiles.insert(DEFAULT, default).is_some()
+        {
+            return Err(wrong("Profiles.default", "is there twice: it is what the members beside Profiles are"));
+        }
+        let mut known: BTreeMap<String, &str> = BTreeMap::new();
+        for (name, profile) in &profiles {
+            if let Some(other) = known.insert(profile.subscription_id.to_lowercase(), name) {
+                let message = format!(
+                    "the type configuration's profiles {other} and {name} have the same SubscriptionId, so that nobody \
+                     could tell which one reads a resource in it: leave one of them"
+                );
+                return Err(Error::new(ErrorKind::Configuration, message));
+            }
+        }
+        Ok(profiles)
+    }
+}
+
+fn names<'a>(names: impl IntoIterator<Item = impl AsRef<str> + 'a>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
 
 /// How the handlers sign in to Azure and which subscription they manage.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct Configuration {
+#[schemars(inline)]
+pub struct Profile {
     /// The Entra tenant (directory) that the application belongs to: its GUID or one of its domain names.
     pub tenant_id: String,
     /// The application (client) id of the app registration that signs in.
@@ -52,7 +166,7 @@ pub struct Endpoints {
     pub certificate_authority: Option<String>,
 }
 
-impl Configuration {
+impl Profile {
     /// Checks every value without calling Azure; the error names the property and what to do.
     pub fn validate(&self) -> Result<()> {
         let endpoints = self.endpoints.clone().unwrap_or_default();
@@ -194,7 +308,7 @@ mod tests {
             value[*name] = change.clone();
         }
         let configuration: Configuration = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        configuration.validate().map_err(|error| {
+        configuration.named(DEFAULT).and_then(Profile::validate).map_err(|error| {
             assert_eq!(error.kind, ErrorKind::Configuration);
             error.to_string()
         })
@@ -245,15 +359,18 @@ mod tests {
             "TenantId": "t", "ClientId": "c", "ClientSecret": "hunter2", "SubscriptionId": "s",
         }))
         .unwrap();
-        let printed = format!("{configuration:?} {}", configuration.client_secret);
+        let secret = configuration.default.as_ref().map(|profile| profile.client_secret.to_string());
+        let printed = format!("{configuration:?} {secret:?}");
         assert!(printed.contains("REDACTED") && !printed.contains("hunter2"), "{printed}");
     }
 
     #[test]
     fn the_schema_describes_and_requires() {
         let schema = schemars::schema_for!(Configuration).to_value();
-        assert_eq!(schema["required"], json!(["TenantId", "ClientId", "ClientSecret", "SubscriptionId"]));
-        assert_eq!(schema["additionalProperties"], json!(false));
+        assert_eq!(schema.get("required"), None, "the top level may be left out");
+        let profile = &schema["properties"]["Profiles"]["additionalProperties"];
+        assert_eq!(profile["required"], json!(["TenantId", "ClientId", "ClientSecret", "SubscriptionId"]));
+        assert_eq!(profile["additionalProperties"], json!(false));
         assert!(schema["properties"]["ClientSecret"]["description"].as_str().unwrap().starts_with("A client secret"));
         assert_eq!(schema["properties"]["ClientSecret"].get("pattern"), None, "it would refuse dynamic references");
     }

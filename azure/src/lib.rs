@@ -2,11 +2,11 @@
 //! time limit, long-running operations never block, and every failure is classified.
 //!
 //! ```no_run
-//! # async fn example(configuration: azure_client::Configuration) -> azure_client::Result<()> {
+//! # async fn example(profile: azure_client::Profile) -> azure_client::Result<()> {
 //! use azure_client::{ApiVersion, Azure, ResourceId};
 //! use std::time::{Duration, Instant};
 //!
-//! let azure = Azure::open(&configuration)?;
+//! let azure = Azure::open(&profile)?;
 //! let arm = azure.arm(Instant::now() + Duration::from_secs(25));
 //! let id = ResourceId::group(azure.subscription_id(), "example");
 //! let group = arm.get(&id.to_string(), ApiVersion::RESOURCES).await?;
@@ -34,7 +34,7 @@ mod transport;
 pub use arm::{Answer, ApiVersion, Arm, Page};
 pub use blobs::{Blobs, Entry, EntryKind};
 pub use client::Azure;
-pub use configuration::{Cloud, Configuration, Endpoints, Secret};
+pub use configuration::{Cloud, Configuration, Endpoints, Profile, Secret};
 pub use error::{Error, Result};
 pub use id::ResourceId;
 pub use kind::ErrorKind;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use azure_client::{ApiVersion, Arm, Azure, Configuration, Entity, EntryKind, ErrorKind, Operation, Progress};
+use azure_client::{ApiVersion, Arm, Azure, Entity, EntryKind, ErrorKind, Operation, Profile, Progress};
 use serde_json::{Value, json};
 use stub::{Reply, SECRET, SUBSCRIPTION, Seen, Stub, TOKEN, failure, json, token};
 use tracing_subscriber::fmt::MakeWriter;
@@ -54,8 +54,8 @@ async fn another_secret_is_another_client() {
     get(&stub.azure().arm(soon(10))).await.unwrap();
     let mut configuration = stub.configuration();
     configuration["ClientSecret"] = json!("another");
-    let configuration: Configuration = serde_json::from_value(configuration).unwrap();
-    get(&Azure::open(&configuration).unwrap().arm(soon(10))).await.unwrap();
+    let profile: Profile = serde_json::from_value(configuration).unwrap();
+    get(&Azure::open(&profile).unwrap().arm(soon(10))).await.unwrap();
     assert_eq!(stub.token_requests(), 2);
 }
 
@@ -194,8 +194,8 @@ async fn only_the_given_authority_is_trusted_in_addition() {
     let stub = server(|_, _| json(200, json!({}))).await;
     let mut configuration = stub.configuration();
     configuration["Endpoints"]["CertificateAuthority"] = Value::Null;
-    let configuration: Configuration = serde_json::from_value(configuration).unwrap();
-    let error = get(&Azure::open(&configuration).unwrap().arm(soon(2))).await.unwrap_err();
+    let profile: Profile = serde_json::from_value(configuration).unwrap();
+    let error = get(&Azure::open(&profile).unwrap().arm(soon(2))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
     assert!(error.message.contains("certificate"), "{error}");
     assert_eq!(stub.seen().len(), 0);

@@ -3,6 +3,7 @@
 use super::{own, scope};
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal},
 };
@@ -39,6 +40,7 @@ pub struct ManagementLock {
     /// The applications that own the lock.
     #[schemars(transform = unordered)]
     pub owners: Option<Vec<Owner>>,
+    profile: Option<ProfileName>,
 }
 
 /// An owner of a lock.

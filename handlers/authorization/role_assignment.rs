@@ -3,6 +3,7 @@
 use super::{own, scope};
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal},
 };
@@ -55,6 +56,7 @@ pub struct RoleAssignment {
     /// The ARM id of a managed identity of this tenant that gives the role in the name of a principal of another tenant.
     #[schemars(transform = create_only, regex(pattern = "^/subscriptions/.+/userAssignedIdentities/[^/]+$"))]
     pub delegated_managed_identity_resource_id: Option<String>,
+    profile: Option<ProfileName>,
 }
 
 /// The version of the conditions' language, the only one.

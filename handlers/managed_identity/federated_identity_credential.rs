@@ -3,6 +3,7 @@
 use super::user_assigned_identity::UserAssignedIdentity;
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal},
 };
@@ -39,6 +40,7 @@ pub struct FederatedIdentityCredential {
     /// For whom the tokens are made, as their claim `aud` has it; Entra takes one. `api://AzureADTokenExchange` if absent.
     #[schemars(length(min = 1, max = 1), inner(length(min = 1, max = 600)))]
     pub audiences: Option<Vec<String>>,
+    profile: Option<ProfileName>,
 }
 
 /// What Entra recommends, and its clients ask for.

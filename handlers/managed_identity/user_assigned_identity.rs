@@ -2,6 +2,7 @@
 
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     residency::DataResidency,
     resources::resource_group::ResourceGroup,
@@ -48,6 +49,7 @@ pub struct UserAssignedIdentity {
     /// The tenant that the identity belongs to.
     #[schemars(transform = read_only)]
     pub tenant_id: Option<String>,
+    profile: Option<ProfileName>,
 }
 
 impl ArmResource for UserAssignedIdentity {

@@ -2,6 +2,7 @@
 
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     residency::DataResidency,
     translate::{answered_id, decode, retagged, tags_from_azure},
@@ -39,6 +40,7 @@ pub struct ResourceGroup {
     /// holds resources is not deleted.
     #[schemars(transform = write_only)]
     pub empty_on_delete: Option<bool>,
+    profile: Option<ProfileName>,
 }
 
 impl ArmResource for ResourceGroup {

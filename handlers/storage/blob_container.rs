@@ -3,6 +3,7 @@
 use super::{Cx, account_of, endpoint, found_inside, metadata, page, parent, put_metadata};
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal, patch},
 };
@@ -50,6 +51,7 @@ pub struct BlobContainer {
     /// that holds blobs, versions, snapshots or soft-deleted blobs is not deleted.
     #[schemars(transform = write_only)]
     pub empty_on_delete: Option<bool>,
+    profile: Option<ProfileName>,
 }
 
 /// Immutability of single blob versions (version-level WORM).

@@ -5,6 +5,7 @@ mod rules;
 use super::{Cx, account_of, page, parent};
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, decode},
 };
@@ -38,6 +39,7 @@ pub struct BlobInventoryPolicy {
     /// The rules. Those of the template are all that there are.
     #[schemars(required, transform = unordered, length(min = 1, max = 100))]
     pub rules: Option<Vec<Rule>>,
+    profile: Option<ProfileName>,
 }
 
 impl ArmResource for BlobInventoryPolicy {

@@ -9,6 +9,7 @@ mod rules;
 use super::{Cx, account_of, parent, storage_account::StorageAccount};
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal, patch},
 };
@@ -56,6 +57,7 @@ pub struct BlobService {
     pub default_service_version: Option<String>,
     /// A website made of the blobs in the container `$web`, which Azure creates.
     pub static_website: Option<StaticWebsite>,
+    profile: Option<ProfileName>,
 }
 
 /// Soft delete of blobs.

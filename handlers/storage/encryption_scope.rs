@@ -5,6 +5,7 @@
 use super::{Cx, account_of, page, parent};
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal, patch},
 };
@@ -40,6 +41,7 @@ pub struct EncryptionScope {
     /// Whether Azure encrypts a second time, with a key of its own, below this one.
     #[schemars(transform = create_only)]
     pub require_infrastructure_encryption: Option<bool>,
+    profile: Option<ProfileName>,
 }
 
 /// A key in a vault.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, object, pascal, patch},
 };
@@ -59,6 +60,7 @@ pub struct FileShare {
     /// share is not deleted while it has a snapshot or Azure counts a byte in it; empty files and folders do not count.
     #[schemars(transform = write_only)]
     pub empty_on_delete: Option<bool>,
+    profile: Option<ProfileName>,
 }
 
 impl ArmResource for FileShare {

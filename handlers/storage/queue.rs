@@ -3,6 +3,7 @@
 use super::{Cx, account_of, metadata, page, parent, put_metadata};
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, decode, patch},
 };
@@ -36,6 +37,7 @@ pub struct Queue {
     /// holds messages is not deleted.
     #[schemars(transform = write_only)]
     pub empty_on_delete: Option<bool>,
+    profile: Option<ProfileName>,
 }
 
 impl ArmResource for Queue {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     identifier::{ArmResource, Id},
+    profile::ProfileName,
     provider::AzureProvider,
     translate::{answered_id, camel, decode, patch},
 };
@@ -42,6 +43,7 @@ pub struct Table {
     /// holds an entity is not deleted; to look, the application needs the role Storage Table Data Reader.
     #[schemars(transform = write_only)]
     pub empty_on_delete: Option<bool>,
+    profile: Option<ProfileName>,
 }
 
 impl ArmResource for Table {

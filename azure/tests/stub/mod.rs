@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, Response},
     serve::Listener,
 };
-use azure_client::{Azure, Configuration};
+use azure_client::{Azure, Profile};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -131,8 +131,8 @@ impl Stub {
     }
 
     pub(crate) fn azure(&self) -> Azure {
-        let configuration: Configuration = serde_json::from_value(self.configuration()).unwrap();
-        Azure::open(&configuration).unwrap()
+        let profile: Profile = serde_json::from_value(self.configuration()).unwrap();
+        Azure::open(&profile).unwrap()
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {

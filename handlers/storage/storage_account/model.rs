@@ -1,7 +1,7 @@
 //! The model of a storage account. Enumerations are texts with a list of values in the schema, so that an account that
 //! has a value newer than this file can still be read.
 
-use crate::residency::DataResidency;
+use crate::{profile::ProfileName, residency::DataResidency};
 use cfn_provider::{
     Tag,
     schema::{
@@ -101,6 +101,7 @@ pub struct StorageAccount {
     /// The region of the secondary copy, where the replication has one.
     #[schemars(transform = read_only)]
     pub secondary_location: Option<String>,
+    pub(super) profile: Option<ProfileName>,
 }
 
 /// How the data is replicated and how fast it is.

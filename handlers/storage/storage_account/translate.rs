@@ -7,7 +7,7 @@ use cfn_provider::{Error, HandlerErrorCode, Result};
 use serde_json::{Map, Value, json};
 
 /// Members of the model that are not members of ARM's `properties` by the same name.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 15] = [
     "Id",
     "ResourceGroupId",
     "AccountName",
@@ -18,6 +18,7 @@ const ELSEWHERE: [&str; 14] = [
     "Identity",
     "DataResidency",
     "EmptyOnDelete",
+    "Profile",
     "PrimaryEndpoints",
     "PrimaryLocation",
     "SecondaryLocation",

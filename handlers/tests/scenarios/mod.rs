@@ -57,6 +57,7 @@ impl Scenario {
         let harness = Harness::new::<R>(emulator.type_configuration());
         let mut full = minimal.clone();
         full.as_object_mut().expect("a model").extend(optional.as_object().expect("a model").clone());
+        full["Profile"] = "default".into();
         let set_up = emulator.requests().len();
         Self { emulator, harness, minimal, full, updates, distinct: None, set_up, one_per_parent: false, needs: &[] }
     }
