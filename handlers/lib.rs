@@ -19,8 +19,8 @@ use managed_identity::{
 use resources::resource_group::ResourceGroup;
 use storage::{
     blob_container::BlobContainer, blob_inventory_policy::BlobInventoryPolicy, blob_service::BlobService,
-    encryption_scope::EncryptionScope, file_share::FileShare, management_policy::ManagementPolicy, queue::Queue,
-    storage_account::StorageAccount, table::Table,
+    encryption_scope::EncryptionScope, file_share::FileShare, local_user::LocalUser,
+    management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
 };
 
 /// Every type that `bootstrap` serves.
@@ -35,6 +35,7 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<EncryptionScope>(),
     Entry::of::<ManagementPolicy>(),
     Entry::of::<BlobInventoryPolicy>(),
+    Entry::of::<LocalUser>(),
     Entry::of::<UserAssignedIdentity>(),
     Entry::of::<FederatedIdentityCredential>(),
     Entry::of::<RoleAssignment>(),

@@ -43,6 +43,11 @@ const EXEMPTIONS: &[Exemption] = &[
         reason: "Azure has no tags on inventories",
     },
     Exemption {
+        type_name: Some("Azure::Storage::LocalUser"),
+        rule: "TAG015",
+        reason: "Azure has no tags on local users",
+    },
+    Exemption {
         type_name: Some("Azure::Storage::ManagementPolicy"),
         rule: "TAG015",
         reason: "Azure has no tags on lifecycles",

@@ -6,6 +6,7 @@ pub mod blob_inventory_policy;
 pub mod blob_service;
 pub mod encryption_scope;
 pub mod file_share;
+pub mod local_user;
 pub mod management_policy;
 pub mod queue;
 pub mod storage_account;

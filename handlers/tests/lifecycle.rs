@@ -116,7 +116,8 @@ async fn removed_properties_go_back_to_their_default() {
             // Some cannot be taken back: Azure has no default for them, or they replace the resource.
             let fixed = ["AccessTier", "MinimumTlsVersion", "IsSftpEnabled", "IsLocalUserEnabled", "Encryption"];
             // Azure documents no value that takes these back; the null that is sent may or may not.
-            let fixed = [&fixed[..], &["AllowedCopyScope", "SasPolicy", "KeyPolicy", "ShareQuota"]].concat();
+            let fixed =
+                [&fixed[..], &["AllowedCopyScope", "SasPolicy", "KeyPolicy", "ShareQuota", "HasSharedKey"]].concat();
             if listed("createOnlyProperties", name)
                 || listed("writeOnlyProperties", name)
                 || minimal.get(name).is_some()

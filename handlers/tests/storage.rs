@@ -8,7 +8,8 @@ mod scenarios;
 use cfn_provider::{HandlerErrorCode as Code, Resource, testing::Harness};
 use handlers::storage::{
     blob_inventory_policy::BlobInventoryPolicy, encryption_scope::EncryptionScope, file_share::FileShare,
-    management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
+    local_user::LocalUser, management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+    table::Table,
 };
 use sandbox::azure::{Emulator, Fault, Match, Options, Shape};
 use serde_json::{Value, json};
@@ -20,8 +21,12 @@ struct Account {
 
 impl Account {
     async fn new() -> Self {
+        Self::with(json!({"AllowBlobPublicAccess": true})).await
+    }
+
+    async fn with(properties: Value) -> Self {
         let emulator = Emulator::start(Options::default()).await.unwrap();
-        let id = scenarios::account(&emulator).await;
+        let id = scenarios::account_with(&emulator, properties).await;
         Self { emulator, id }
     }
 
@@ -221,6 +226,83 @@ async fn an_account_has_one_inventory_beside_its_lifecycle() {
     assert_eq!(harness.create(&model).await.unwrap_err().code, Code::AlreadyExists);
 }
 
+/// What Azure keeps of a user and shows nobody.
+fn stored(account: &Account, user: &Value) -> Value {
+    account.emulator.get(user["Id"].as_str().unwrap()).unwrap()["properties"].clone()
+}
+
+#[tokio::test]
+async fn keys_that_the_template_does_not_name_survive_an_update() {
+    let account = Account::with(json!({"IsHnsEnabled": true, "IsLocalUserEnabled": true})).await;
+    let harness = account.harness::<LocalUser>();
+    let user = harness.create(&account.model(&json!({"HomeDirectory": "in"}))).await.unwrap();
+    let id = user["Id"].as_str().unwrap();
+    let key = json!([{"key": "ssh-rsa AAAAB3NzaC1yc2E=", "description": "by hand"}]);
+    account.emulator.edit(id, |user| {
+        user["properties"]["hasSshKey"] = true.into();
+        user["properties"]["sshAuthorizedKeys"] = key.clone();
+        user["properties"]["hasSshPassword"] = true.into();
+    });
+    let model = |directory: &str| {
+        let mut model = account.model(&json!({"HomeDirectory": directory}));
+        model["Id"] = id.into();
+        model
+    };
+    let updated = harness.update(&model("in"), &model("out")).await.unwrap();
+    assert_eq!((&updated["HasSshKey"], &updated["HasSshPassword"]), (&json!(true), &json!(true)));
+    assert_eq!(stored(&account, &user)["sshAuthorizedKeys"], key);
+
+    // Whoever names keys says which there are; whoever stops to, that there are none.
+    let mut keyed = model("out");
+    keyed["SshAuthorizedKeys"] = json!([{"Key": "ssh-rsa AAAAB3NzaC1yc2EAAAA="}]);
+    let updated = harness.update(&model("out"), &keyed).await.unwrap();
+    assert!(updated.get("SshAuthorizedKeys").is_none());
+    assert_eq!(stored(&account, &user)["sshAuthorizedKeys"], json!([{"key": "ssh-rsa AAAAB3NzaC1yc2EAAAA="}]));
+    let updated = harness.update(&keyed, &model("out")).await.unwrap();
+    assert_eq!(updated["HasSshKey"], false);
+    assert!(stored(&account, &user).get("sshAuthorizedKeys").is_none());
+}
+
+#[tokio::test]
+async fn a_password_can_be_kept_and_taken_away_but_not_made() {
+    let account = Account::with(json!({"IsHnsEnabled": true, "IsLocalUserEnabled": true})).await;
+    let harness = account.harness::<LocalUser>();
+    account.refused::<LocalUser>(json!({"HasSshPassword": true}), "/HasSshPassword").await;
+    let user = harness.create(&account.model(&json!({}))).await.unwrap();
+    let id = user["Id"].as_str().unwrap();
+    let with = |properties: Value| {
+        let mut model = account.model(&properties);
+        model["Id"] = id.into();
+        model
+    };
+    let (nothing, kept) = (with(json!({})), with(json!({"HasSshPassword": true})));
+    let failure = harness.update(&nothing, &kept).await.unwrap_err();
+    assert_eq!(failure.code, Code::InvalidRequest);
+    assert!(failure.message.contains("regenerate-password"), "{}", failure.message);
+    account.emulator.edit(id, |user| user["properties"]["hasSshPassword"] = true.into());
+    assert_eq!(harness.update(&nothing, &kept).await.unwrap()["HasSshPassword"], true);
+    assert_eq!(harness.update(&kept, &nothing).await.unwrap()["HasSshPassword"], true);
+    let none = with(json!({"HasSshPassword": false}));
+    assert_eq!(harness.update(&nothing, &none).await.unwrap()["HasSshPassword"], false);
+}
+
+#[tokio::test]
+async fn an_account_without_local_users_says_what_it_lacks() {
+    let scope = json!([{"Service": "blob", "ResourceName": "incoming", "Permissions": ["Read"]}]);
+    for (account, says) in [
+        (json!({}), "does not have IsHnsEnabled and IsLocalUserEnabled"),
+        (json!({"IsHnsEnabled": true, "IsLocalUserEnabled": false}), "does not have IsLocalUserEnabled,"),
+    ] {
+        let account = Account::with(account).await;
+        let model = account.model(&json!({"PermissionScopes": scope}));
+        let failure = account.harness::<LocalUser>().create(&model).await.unwrap_err();
+        assert_eq!(failure.code, Code::InvalidRequest);
+        for part in ["FeatureNotSupportedForAccount", says] {
+            assert!(failure.message.contains(part), "{part} is missing in: {}", failure.message);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_excludes_each_other_is_refused_before_azure_is_asked() {
     let account = Account::new().await;
@@ -232,6 +314,13 @@ async fn what_excludes_each_other_is_refused_before_azure_is_asked() {
     account.refused::<Table>(json!({"SignedIdentifiers": [policy]}), "/SignedIdentifiers/0/AccessPolicy").await;
     account.refused::<Table>(json!({"TableName": "Tables"}), "/TableName").await;
     account.refused::<Table>(json!({"TableName": "1st"}), "/TableName").await;
+    account.refused::<LocalUser>(json!({"ExtendedGroups": [2000]}), "/ExtendedGroups").await;
+    let scope = |allowed: &str| json!({"Service": "file", "ResourceName": "share", "Permissions": [allowed]});
+    let twice = json!({"PermissionScopes": [scope("Read"), scope("Write")]});
+    account.refused::<LocalUser>(twice, "/PermissionScopes/1").await;
+    account.refused::<LocalUser>(json!({"PermissionScopes": [scope("r")]}), "/PermissionScopes/0/Permissions").await;
+    let key = json!({"SshAuthorizedKeys": [{"Key": "AAAAB3NzaC1yc2E="}]});
+    account.refused::<LocalUser>(key, "/SshAuthorizedKeys/0/Key").await;
     account.refused::<EncryptionScope>(json!({"Source": "Microsoft.KeyVault"}), "/KeyVaultProperties").await;
     let key = json!({"KeyVaultProperties": {"KeyUri": "https://vault.vault.azure.net/keys/key"}});
     account.refused::<EncryptionScope>(key, "/KeyVaultProperties").await;

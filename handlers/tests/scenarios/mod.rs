@@ -7,6 +7,7 @@ mod blob_service;
 mod encryption_scope;
 mod federated_identity_credential;
 mod file_share;
+mod local_user;
 mod management_lock;
 mod management_policy;
 mod queue;
@@ -25,8 +26,8 @@ use handlers::{
     resources::resource_group::ResourceGroup,
     storage::{
         blob_container::BlobContainer, blob_inventory_policy::BlobInventoryPolicy, blob_service::BlobService,
-        encryption_scope::EncryptionScope, file_share::FileShare, management_policy::ManagementPolicy, queue::Queue,
-        storage_account::StorageAccount, table::Table,
+        encryption_scope::EncryptionScope, file_share::FileShare, local_user::LocalUser,
+        management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
     },
 };
 use sandbox::azure::{Emulator, Options};
@@ -104,6 +105,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         EncryptionScope::TYPE_NAME => encryption_scope::scenario(emulator).await,
         ManagementPolicy::TYPE_NAME => management_policy::scenario(emulator).await,
         BlobInventoryPolicy::TYPE_NAME => blob_inventory_policy::scenario(emulator).await,
+        LocalUser::TYPE_NAME => local_user::scenario(emulator).await,
         UserAssignedIdentity::TYPE_NAME => user_assigned_identity::scenario(emulator).await,
         FederatedIdentityCredential::TYPE_NAME => federated_identity_credential::scenario(emulator).await,
         RoleAssignment::TYPE_NAME => role_assignment::scenario(emulator).await,
@@ -121,10 +123,16 @@ pub(crate) async fn group(emulator: &Emulator) -> String {
 
 /// A storage account on an emulator that lets containers be public, made by the type itself.
 pub(crate) async fn account(emulator: &Emulator) -> String {
-    let model = json!({
+    account_with(emulator, json!({"AllowBlobPublicAccess": true})).await
+}
+
+/// A storage account on an emulator with properties of its own, made by the type itself.
+pub(crate) async fn account_with(emulator: &Emulator, properties: Value) -> String {
+    let mut model = json!({
         "ResourceGroupId": group(emulator).await, "AccountName": "parentaccount", "Location": "australiaeast",
-        "Sku": {"Name": "Standard_LRS"}, "AllowBlobPublicAccess": true
+        "Sku": {"Name": "Standard_LRS"}
     });
+    model.as_object_mut().expect("a model").extend(properties.as_object().expect("properties").clone());
     let account = Harness::new::<StorageAccount>(emulator.type_configuration()).create(&model).await;
     account.expect("the account is made")["Id"].as_str().expect("it has an id").to_owned()
 }

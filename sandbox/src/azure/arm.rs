@@ -13,8 +13,8 @@ use super::http::{Answer, Outcome, Request};
 use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
-    Options, accounts, containers, encryption_scopes, groups, held, identities, locks, policies, role_assignments,
-    role_definitions, services,
+    Options, accounts, containers, encryption_scopes, groups, held, identities, local_users, locks, policies,
+    role_assignments, role_definitions, services,
 };
 
 /// One resource type. What it does not define, it does not support, as Azure does.
@@ -71,6 +71,7 @@ const TYPES: &[&dyn ResourceType] = &[
     &held::Queue,
     &held::Table,
     &encryption_scopes::EncryptionScope,
+    &local_users::LocalUser,
     &policies::MANAGEMENT,
     &policies::INVENTORY,
     &identities::UserAssignedIdentity,

@@ -29,6 +29,7 @@ mod held;
 mod http;
 mod identities;
 mod ids;
+mod local_users;
 mod locks;
 mod merge;
 mod policies;
