@@ -1,7 +1,7 @@
 //! Azure as the handlers see it: opened from the type configuration, its failures in CloudFormation's codes.
 
 use crate::profile;
-use azure_client::{Answer, ApiVersion, Arm, Azure, Blobs, Configuration, ErrorKind, Page, Tables};
+use azure_client::{Answer, ApiVersion, Arm, Azure, Blobs, Configuration, ErrorKind, Page, Session, Tables};
 use cfn_provider::{Error, HandlerErrorCode, Provider, Request, Result, Retry};
 use serde_json::Value;
 use std::time::Duration;
@@ -20,15 +20,27 @@ pub struct AzureProvider {
 impl Provider for AzureProvider {
     type Configuration = Configuration;
 
-    /// None: with a client secret in the type configuration the handlers call nothing of AWS.
-    const PERMISSIONS: &'static [&'static str] = &[];
+    /// For the two ways to sign in that take the caller's session. `kms:Decrypt` is not among them: a secret under AWS's own
+    /// key does not need it, and the policy of one's own key is the better place to allow it.
+    const PERMISSIONS: &'static [&'static str] = &["sts:GetWebIdentityToken", "secretsmanager:GetSecretValue"];
 
     fn open(configuration: Configuration, request: &Request) -> Result<Self> {
         let profile = profile::choose(&configuration, &request.properties)?;
-        let azure = Azure::open(profile).map_err(explain)?;
+        let session = if profile.needs_session() { Some(session(request)?) } else { None };
+        let azure = Azure::open(profile, session.as_ref()).map_err(explain)?;
         let deadline = request.deadline.into_std();
         Ok(Self { arm: azure.arm(deadline), blobs: azure.blobs(deadline), tables: azure.tables(deadline), azure })
     }
+}
+
+/// The session of the execution role, in the stack's region.
+fn session(request: &Request) -> Result<Session> {
+    let credentials = request.caller_credentials()?;
+    let region = request.region.clone().or_else(|| std::env::var("AWS_REGION").ok()).ok_or_else(|| {
+        Error::invalid_request("the request names no AWS region, and neither does the variable AWS_REGION")
+    })?;
+    let (id, key) = (&credentials.access_key_id, &credentials.secret_access_key);
+    Ok(Session::new(id, key, credentials.session_token.clone(), region))
 }
 
 impl AzureProvider {
@@ -119,10 +131,7 @@ pub(crate) fn explain(error: azure_client::Error) -> Error {
     use ErrorKind as Kind;
     use HandlerErrorCode as Code;
     let (code, advice) = match error.kind {
-        // Entra's own codes come with what to check.
-        Kind::Unauthenticated if error.code.as_deref().is_some_and(|code| code.starts_with("AADSTS")) => {
-            (Code::InvalidCredentials, "")
-        }
+        Kind::NotYetTrusted => (Code::InvalidCredentials, ""),
         Kind::Unauthenticated => (Code::InvalidCredentials, "check the credentials in the type configuration"),
         Kind::Forbidden => (Code::AccessDenied, after_refusal(error.code.as_deref().unwrap_or_default())),
         Kind::Configuration => {
@@ -146,11 +155,15 @@ pub(crate) fn explain(error: azure_client::Error) -> Error {
         Kind::Undecodable => (Code::InternalFailure, ""),
         Kind::Other => (Code::GeneralServiceException, ""),
     };
+    // That comes with what to check.
+    let advice = if error.signing_in { "" } else { advice };
     let retry = match error.kind {
         Kind::Busy | Kind::Throttled | Kind::Server | Kind::Network | Kind::Timeout | Kind::PreconditionFailed => {
             Some(Retry { after: error.retry_after, within: None })
         }
-        Kind::RetryableInvalid => Some(Retry { after: error.retry_after, within: Some(PROPAGATION) }),
+        Kind::RetryableInvalid | Kind::NotYetTrusted => {
+            Some(Retry { after: error.retry_after, within: Some(PROPAGATION) })
+        }
         _ => None,
     };
     // The engine has named the resource: the end of the path tells what was asked of it, or of what around it.

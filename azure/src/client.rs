@@ -12,12 +12,8 @@ use azure_core::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Arm, Blobs, Profile, Result, Tables,
-    call::Call,
-    retry::Retry,
-    telemetry::Telemetry,
-    token::{Credential, Source},
-    transport,
+    Arm, Blobs, Profile, Result, Secret, SecretArn, Session, Tables, call::Call, retry::Retry, telemetry::Telemetry,
+    token::Credential, transport,
 };
 
 /// How many profiles a process keeps a client for; the one unused for longest goes first.
@@ -47,14 +43,21 @@ pub(crate) struct Inner {
 }
 
 impl Azure {
-    /// The client of this profile: the same one, with its connections and tokens, for an equal profile.
-    /// Validates, and sends nothing.
-    pub fn open(profile: &Profile) -> Result<Self> {
-        let fingerprint = fingerprint(profile);
+    /// The client of this profile: the same one, with its connections and tokens, for an equal profile. Validates, and
+    /// sends nothing.
+    ///
+    /// Where signing in takes the caller's AWS session ([`Profile::needs_session`]), a client and its tokens belong to that
+    /// session alone, told by its access key, secret key and token. A profile holds no secret then, so that whoever knows
+    /// one could otherwise have the token of another account; and an execution role from which the permission was taken
+    /// loses Azure with its session. The price is one sign-in (a call to AWS, one to Entra) for each new session.
+    pub fn open(profile: &Profile, session: Option<&Session>) -> Result<Self> {
+        // A profile that signs in by its own secret is the same for every caller.
+        let session = session.filter(|_| profile.needs_session());
+        let fingerprint = fingerprint(profile, session);
         let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
         let client = match clients.iter().position(|(known, _)| *known == fingerprint) {
             Some(at) => clients.remove(at).1,
-            None => Self { inner: Arc::new(Inner::new(profile)?) },
+            None => Self { inner: Arc::new(Inner::new(profile, session)?) },
         };
         if clients.len() == POOL {
             clients.remove(0);
@@ -85,18 +88,13 @@ impl Azure {
 }
 
 impl Inner {
-    fn new(profile: &Profile) -> Result<Self> {
+    fn new(profile: &Profile, session: Option<&Session>) -> Result<Self> {
         profile.validate()?;
         let addresses = profile.addresses()?;
         let endpoints = profile.endpoints.as_ref();
         let transport =
             transport::transport(endpoints.and_then(|endpoints| endpoints.certificate_authority.as_deref()))?;
-        let source = Source::ClientSecret {
-            tenant_id: profile.tenant_id.clone(),
-            client_id: profile.client_id.clone(),
-            secret: profile.client_secret.clone(),
-        };
-        let credential = Arc::new(Credential::new(source, addresses.authority, transport.clone())?);
+        let credential = Arc::new(Credential::new(profile, session, addresses.authority, transport.clone())?);
         let options = ClientOptions {
             transport: Some(transport),
             retry: RetryOptions::none(),
@@ -136,13 +134,14 @@ fn signed_in(options: &ClientOptions, credential: &Arc<Credential>, scope: &str)
 }
 
 /// Identifies a profile without keeping its secret in a key.
-fn fingerprint(profile: &Profile) -> Fingerprint {
+fn fingerprint(profile: &Profile, session: Option<&Session>) -> Fingerprint {
     let endpoints = profile.endpoints.clone().unwrap_or_default();
     let cloud = format!("{:?}", profile.cloud.unwrap_or_default());
     let parts = [
         Some(profile.tenant_id.as_str()),
         Some(profile.client_id.as_str()),
-        Some(profile.client_secret.reveal()),
+        profile.client_secret.as_ref().map(Secret::reveal),
+        profile.client_secret_arn.as_ref().map(SecretArn::as_str),
         Some(profile.subscription_id.as_str()),
         Some(cloud.as_str()),
         endpoints.resource_manager.as_deref(),
@@ -150,7 +149,8 @@ fn fingerprint(profile: &Profile) -> Fingerprint {
         endpoints.certificate_authority.as_deref(),
     ];
     let mut hash = Sha256::new();
-    for part in parts {
+    let caller = session.map(Session::parts).into_iter().flatten();
+    for part in parts.into_iter().chain(caller) {
         // Length first, so that no two lists of parts read the same.
         hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
         hash.update(part.unwrap_or_default());
@@ -179,12 +179,13 @@ mod tests {
 
     #[test]
     fn every_value_tells_clients_apart() {
-        let same = fingerprint(&profile(&[]));
-        assert_eq!(same, fingerprint(&profile(&[("Cloud", json!("AzureCloud"))])), "the default spelt out");
+        let same = fingerprint(&profile(&[]), None);
+        assert_eq!(same, fingerprint(&profile(&[("Cloud", json!("AzureCloud"))]), None), "the default spelt out");
         let others = [
             vec![("TenantId", json!("other"))],
             vec![("ClientId", json!("other"))],
             vec![("ClientSecret", json!("other"))],
+            vec![("ClientSecret", Value::Null), ("ClientSecretArn", json!("hunter2"))],
             vec![("SubscriptionId", json!("other"))],
             vec![("Cloud", json!("AzureChinaCloud"))],
             vec![("Endpoints", json!({"ResourceManager": "https://a.example"}))],
@@ -194,18 +195,43 @@ mod tests {
         ];
         let mut known = vec![same];
         for changes in others {
-            let other = fingerprint(&profile(&changes));
+            let other = fingerprint(&profile(&changes), None);
             assert!(!known.contains(&other), "{changes:?}");
             known.push(other);
         }
     }
 
     #[test]
+    fn every_session_has_a_client_of_its_own() {
+        let open = |profile: &Profile, session: &Session| Azure::open(profile, Some(session)).unwrap();
+        let same = |a: &Azure, b: &Azure| Arc::ptr_eq(&a.inner, &b.inner);
+        let session = Session::new("AKIA", "key", Some("token".to_owned()), "eu-central-1");
+        let federated = profile(&[("ClientSecret", Value::Null)]);
+        let first = open(&federated, &session);
+        assert!(same(&first, &open(&federated, &session)));
+        for other in [
+            Session::new("AKIB", "key", Some("token".to_owned()), "eu-central-1"),
+            // A key's id is no secret: only the whole of a session proves whose it is.
+            Session::new("AKIA", "guessed", Some("token".to_owned()), "eu-central-1"),
+            Session::new("AKIA", "key", Some("guessed".to_owned()), "eu-central-1"),
+            Session::new("AKIA", "key", None, "eu-central-1"),
+            Session::new("AKIA", "key", Some("token".to_owned()), "us-east-1"),
+        ] {
+            assert!(!same(&first, &open(&federated, &other)), "{other:?}");
+        }
+        let secret = profile(&[("ClientSecret", json!("of every caller"))]);
+        assert!(same(&open(&secret, &session), &Azure::open(&secret, None).unwrap()));
+        let error = Azure::open(&federated, None).unwrap_err();
+        assert!(error.message.contains("takes the caller's AWS credentials"), "{error}");
+        assert!(!format!("{session:?}").contains("key"), "{session:?}");
+    }
+
+    #[test]
     fn the_pool_is_bounded_and_reuses() {
-        let first = Azure::open(&profile(&[])).unwrap();
+        let first = Azure::open(&profile(&[]), None).unwrap();
         for secret in 0..POOL + 2 {
-            Azure::open(&profile(&[("ClientSecret", json!(format!("secret {secret}")))])).unwrap();
-            let again = Azure::open(&profile(&[])).unwrap();
+            Azure::open(&profile(&[("ClientSecret", json!(format!("secret {secret}")))]), None).unwrap();
+            let again = Azure::open(&profile(&[]), None).unwrap();
             assert!(Arc::ptr_eq(&first.inner, &again.inner), "the one in use is kept");
         }
         assert_eq!(CLIENTS.lock().unwrap().len(), POOL);

@@ -46,11 +46,12 @@ impl Configuration {
     /// `InvalidRequest` with the names that there are.
     pub fn named(&self, name: &str) -> Result<&Profile> {
         let profiles = self.checked()?;
-        profiles.get(name).copied().ok_or_else(|| {
+        let profile = profiles.get(name).copied().ok_or_else(|| {
             let message =
                 format!("the type configuration has no profile \"{name}\"; it has {}", names(profiles.keys()));
             Error::new(ErrorKind::InvalidRequest, message)
-        })
+        })?;
+        self.valid(name, profile)
     }
 
     /// The profile whose subscription is one of these, or else the default one: the top level, or the only profile.
@@ -64,11 +65,10 @@ impl Configuration {
         };
         let fitting: Vec<(&str, &Profile)> =
             profiles.iter().filter(|(_, profile)| fits(profile)).map(|(name, profile)| (*name, *profile)).collect();
-        let default =
-            profiles.get(DEFAULT).or_else(|| profiles.values().next().filter(|_| profiles.len() == 1)).copied();
-        match (&fitting[..], default) {
-            ([(_, profile)], _) => Ok(*profile),
-            ([], Some(profile)) => Ok(profile),
+        let only = || profiles.first_key_value().filter(|_| profiles.len() == 1);
+        let default = profiles.get_key_value(DEFAULT).or_else(only).map(|(name, profile)| (*name, *profile));
+        match (&fitting[..], &default) {
+            ([(name, profile)], _) | ([], Some((name, profile))) => self.valid(name, profile),
             ([], None) if profiles.is_empty() => Err(Error::new(
                 ErrorKind::Configuration,
                 "the type configuration has no profile: set TenantId, ClientId and SubscriptionId, or Profiles, with `aws \
@@ -91,6 +91,16 @@ impl Configuration {
                 ),
             )),
         }
+    }
+
+    fn valid<'a>(&self, name: &str, profile: &'a Profile) -> Result<&'a Profile> {
+        profile.validate().map(|()| profile).map_err(|mut error| {
+            let is_top = name == DEFAULT && self.default.is_some();
+            if let (false, Some(what)) = (is_top, error.message.strip_prefix(CONFIGURATION)) {
+                error.message = format!("{CONFIGURATION}Profiles.{name}.{what}");
+            }
+            error
+        })
     }
 
     /// Every profile by its name, if a resource's id tells them apart.
@@ -130,8 +140,10 @@ pub struct Profile {
     pub tenant_id: String,
     /// The application (client) id of the app registration that signs in.
     pub client_id: String,
-    /// A client secret of the app registration, normally a dynamic reference such as {{resolve:secretsmanager:azure:SecretString:ClientSecret}}.
-    pub client_secret: Secret,
+    /// The ARN of a secret in AWS Secrets Manager that holds a client secret of the app registration: as its whole text, or as the member ClientSecret of a JSON object. The handlers read it with the execution role. If you give neither this nor ClientSecret, they sign in without a secret: with a web identity token of the execution role, which the app registration must trust.
+    pub client_secret_arn: Option<SecretArn>,
+    /// A client secret of the app registration, normally a dynamic reference such as {{resolve:secretsmanager:azure:SecretString:ClientSecret}}. ClientSecretArn in its place keeps the secret out of this configuration.
+    pub client_secret: Option<Secret>,
     /// The GUID of the Azure subscription that the resources belong to.
     pub subscription_id: String,
     /// The Azure cloud. AzureCloud, the public one, by default.
@@ -179,18 +191,28 @@ impl Profile {
             resolved(name, value.as_deref().unwrap_or_default())?;
         }
         self.addresses()?;
-        let secret = self.client_secret.reveal();
+        let secret = self.client_secret.as_ref().map(Secret::reveal);
+        let arn = self.client_secret_arn.as_ref().map(SecretArn::as_str);
         let values = [
-            ("TenantId", self.tenant_id.as_str(), "the GUID of the Entra tenant"),
-            ("ClientId", self.client_id.as_str(), "the application id of the app registration"),
-            ("ClientSecret", secret, "the value of a client secret of the app registration"),
-            ("SubscriptionId", self.subscription_id.as_str(), "the GUID of the Azure subscription"),
+            ("TenantId", Some(self.tenant_id.as_str()), "the GUID of the Entra tenant"),
+            ("ClientId", Some(self.client_id.as_str()), "the application id of the app registration"),
+            ("ClientSecretArn", arn, "the ARN of a secret in AWS Secrets Manager, or leave it out"),
+            ("ClientSecret", secret, "the value of a client secret of the app registration, or leave it out"),
+            ("SubscriptionId", Some(self.subscription_id.as_str()), "the GUID of the Azure subscription"),
         ];
         for (name, value, meaning) in values {
+            let Some(value) = value else { continue };
             if value.trim().is_empty() {
                 return Err(wrong(name, &format!("is empty: set it to {meaning}")));
             }
             resolved(name, value)?;
+        }
+        if secret.is_some() && arn.is_some() {
+            return Err(wrong("ClientSecretArn", "and ClientSecret exclude each other: leave one of them, or both"));
+        }
+        if self.client_secret_arn.as_ref().is_some_and(|arn| arn.region().is_empty()) {
+            let what = "must be the whole ARN of a secret, such as arn:aws:secretsmanager:eu-central-1:123456789012:secret:azure-AbCdEf";
+            return Err(wrong("ClientSecretArn", what));
         }
         if !self.tenant_id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
             return Err(wrong("TenantId", "must be the GUID or a domain name of the Entra tenant"));
@@ -205,6 +227,20 @@ impl Profile {
             ));
         }
         Ok(())
+    }
+
+    /// Whether signing in calls AWS: everything but a `ClientSecret` does.
+    pub fn needs_session(&self) -> bool {
+        self.client_secret.is_none()
+    }
+
+    /// What Entra wants a web identity token to be for. Source: Microsoft's page on workload identity federation.
+    pub(crate) fn audience(&self) -> &'static str {
+        match self.cloud.unwrap_or_default() {
+            Cloud::AzureCloud => "api://AzureADTokenExchange",
+            Cloud::AzureUSGovernment => "api://AzureADTokenExchangeUSGov",
+            Cloud::AzureChinaCloud => "api://AzureADTokenExchangeChina",
+        }
     }
 
     /// Where to go: the endpoints if given, otherwise the cloud's.
@@ -252,14 +288,37 @@ fn resolved(name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
+/// What every sentence about a member begins with.
+const CONFIGURATION: &str = "the type configuration's ";
+
 fn wrong(name: &str, what: &str) -> Error {
-    Error::new(ErrorKind::Configuration, format!("the type configuration's {name} {what}"))
+    Error::new(ErrorKind::Configuration, format!("{CONFIGURATION}{name} {what}"))
 }
 
 fn is_guid(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
         && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The ARN of a secret in AWS Secrets Manager.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct SecretArn(String);
+
+impl SecretArn {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The region that keeps the secret; empty where this is not the ARN of a secret.
+    pub(crate) fn region(&self) -> &str {
+        match self.0.split(':').collect::<Vec<_>>()[..] {
+            ["arn", _, "secretsmanager", region, _, "secret", name] if !name.is_empty() => region,
+            _ => "",
+        }
+    }
 }
 
 /// A value that is never printed and cannot be serialised.
@@ -297,6 +356,8 @@ mod tests {
 
     use super::*;
 
+    const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:azure-AbCdEf";
+
     fn with(changes: &[(&str, Value)]) -> std::result::Result<(), String> {
         let mut value = json!({
             "TenantId": "contoso.onmicrosoft.com",
@@ -320,6 +381,33 @@ mod tests {
         assert_eq!(with(&[("Cloud", json!("AzureChinaCloud"))]), Ok(()));
         let endpoints = json!({"ResourceManager": "https://127.0.0.1:4443", "Authority": "https://127.0.0.1:4443/"});
         assert_eq!(with(&[("Endpoints", endpoints)]), Ok(()));
+        assert_eq!(with(&[("ClientSecret", Value::Null)]), Ok(()), "federated");
+        assert_eq!(with(&[("ClientSecret", Value::Null), ("ClientSecretArn", json!(ARN))]), Ok(()));
+    }
+
+    #[test]
+    fn a_token_is_for_the_cloud_s_entra() {
+        for (cloud, expected) in [
+            (None, "api://AzureADTokenExchange"),
+            (Some(Cloud::AzureUSGovernment), "api://AzureADTokenExchangeUSGov"),
+            (Some(Cloud::AzureChinaCloud), "api://AzureADTokenExchangeChina"),
+        ] {
+            let mut profile: Profile =
+                serde_json::from_value(json!({"TenantId": "t", "ClientId": "c", "SubscriptionId": "s"})).unwrap();
+            profile.cloud = cloud;
+            assert_eq!(profile.audience(), expected);
+        }
+    }
+
+    #[test]
+    fn a_named_profile_s_member_is_named_with_it() {
+        let profile = json!({"TenantId": "t", "ClientId": "c", "SubscriptionId": "no guid"});
+        let configuration: Configuration = serde_json::from_value(json!({"Profiles": {"prod": profile}})).unwrap();
+        let message = configuration.of_subscriptions(&[]).unwrap_err().message;
+        assert!(
+            message.starts_with("the type configuration's Profiles.prod.SubscriptionId must be a GUID"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -333,6 +421,7 @@ mod tests {
                 json!("{{resolve:secretsmanager:azure}}"),
                 "ClientSecret is a dynamic reference that nobody resolved",
             ),
+            ("ClientSecretArn", json!(ARN), "ClientSecretArn and ClientSecret exclude each other"),
             ("TenantId", json!("a/b"), "TenantId must be the GUID or a domain name"),
             ("SubscriptionId", json!("my subscription"), "SubscriptionId must be a GUID such as"),
             ("SubscriptionId", json!("{{resolve:ssm:s}}"), "SubscriptionId is a dynamic reference"),
@@ -351,6 +440,16 @@ mod tests {
             let message = with(&[(name, value.clone())]).unwrap_err();
             assert!(message.contains(expected), "{name}={value}: {message}");
         }
+        for (arn, expected) in [
+            ("", "ClientSecretArn is empty"),
+            ("azure", "ClientSecretArn must be the whole ARN"),
+            ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:", "ClientSecretArn must be the whole ARN"),
+            ("arn:aws:ssm:eu-central-1:123456789012:parameter/azure", "ClientSecretArn must be the whole ARN"),
+            ("{{resolve:ssm:arn}}", "ClientSecretArn is a dynamic reference"),
+        ] {
+            let message = with(&[("ClientSecret", Value::Null), ("ClientSecretArn", json!(arn))]).unwrap_err();
+            assert!(message.contains(expected), "{arn}: {message}");
+        }
     }
 
     #[test]
@@ -359,7 +458,7 @@ mod tests {
             "TenantId": "t", "ClientId": "c", "ClientSecret": "hunter2", "SubscriptionId": "s",
         }))
         .unwrap();
-        let secret = configuration.default.as_ref().map(|profile| profile.client_secret.to_string());
+        let secret = configuration.default.as_ref().and_then(|profile| profile.client_secret.as_ref());
         let printed = format!("{configuration:?} {secret:?}");
         assert!(printed.contains("REDACTED") && !printed.contains("hunter2"), "{printed}");
     }
@@ -369,7 +468,7 @@ mod tests {
         let schema = schemars::schema_for!(Configuration).to_value();
         assert_eq!(schema.get("required"), None, "the top level may be left out");
         let profile = &schema["properties"]["Profiles"]["additionalProperties"];
-        assert_eq!(profile["required"], json!(["TenantId", "ClientId", "ClientSecret", "SubscriptionId"]));
+        assert_eq!(profile["required"], json!(["TenantId", "ClientId", "SubscriptionId"]));
         assert_eq!(profile["additionalProperties"], json!(false));
         assert!(schema["properties"]["ClientSecret"]["description"].as_str().unwrap().starts_with("A client secret"));
         assert_eq!(schema["properties"]["ClientSecret"].get("pattern"), None, "it would refuse dynamic references");

@@ -33,6 +33,8 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// What the call was about: method and path.
     pub target: Option<Box<str>>,
+    /// Whether it failed before Azure was asked, while signing in. The message then says what to set.
+    pub signing_in: bool,
 }
 
 impl Error {
@@ -47,7 +49,13 @@ impl Error {
             correlation_id: None,
             retry_after: None,
             target: None,
+            signing_in: false,
         }
+    }
+
+    /// An error on the way to a token.
+    pub(crate) fn signing_in(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { signing_in: true, ..Self::new(kind, message) }
     }
 
     pub(crate) fn about(mut self, target: &str) -> Self {
@@ -112,9 +120,11 @@ impl Error {
             Some((code, rest)) if code.starts_with("AADSTS") => (Some(code), rest),
             _ => (text("error"), description),
         };
-        let kind = match status {
-            429 => ErrorKind::Throttled,
-            408 | 500.. => ErrorKind::Server,
+        let kind = match (status, code) {
+            (429, _) => ErrorKind::Throttled,
+            (408 | 500.., _) => ErrorKind::Server,
+            // A federated credential reaches every replica of Entra within minutes.
+            (_, Some("AADSTS70021" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213")) => ErrorKind::NotYetTrusted,
             _ => ErrorKind::Unauthenticated,
         };
         let advice = match (kind, code) {
@@ -127,8 +137,24 @@ impl Error {
             request_id: text("trace_id").map(Box::from),
             correlation_id: text("correlation_id").map(Box::from),
             retry_after: retry::retry_after(headers),
-            ..Self::new(kind, format!("Entra issued no token: {description} {advice}").trim_end())
+            ..Self::signing_in(kind, format!("Entra issued no token: {description} {advice}").trim_end())
         }
+    }
+
+    /// Adds what Entra must trust, where it trusts nothing that claims this.
+    pub(crate) fn expecting(mut self, client_id: &str, claims: &Value) -> Self {
+        let claim = |name: &str| claims[name].as_str().unwrap_or("(unknown)").to_owned();
+        if self.kind == ErrorKind::NotYetTrusted {
+            self.message.push_str(&format!(
+                " The application {client_id} must have a federated credential with issuer {}, subject {} and audience {}: \
+                 `az ad app federated-credential create`, or for a managed identity `az identity federated-credential create`. \
+                 A new one takes some minutes.",
+                claim("iss"),
+                claim("sub"),
+                claim("aud")
+            ));
+        }
+        self
     }
 
     fn classified(status: Option<u16>, code: Option<Box<str>>, message: &str) -> Self {
@@ -223,7 +249,7 @@ fn clean(message: &str) -> (String, Option<Box<str>>) {
 }
 
 /// The deepest cause's own words: the layers above it repeat themselves.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -233,11 +259,27 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 fn entra_advice(code: &str) -> &'static str {
     match code {
-        "AADSTS7000215" => "Check that ClientSecret is the secret's value and not its id.",
-        "AADSTS7000222" => "The secret has expired: create a new one for the app registration and set ClientSecret.",
+        "AADSTS7000215" => {
+            "Check that ClientSecret is the secret's value and not its id, here or where ClientSecretArn points."
+        }
+        "AADSTS7000222" => {
+            "The secret has expired: create a new one for the app registration and set ClientSecret, or store it where \
+             ClientSecretArn points."
+        }
+        "AADSTS7000112" => "Have the application enabled again, under Enterprise applications.",
         "AADSTS700016" => "Check ClientId, and that the app registration belongs to the tenant in TenantId.",
+        "AADSTS700024" => {
+            "The web identity token is good for two minutes: a clock is wrong, or the request was held up."
+        }
+        "AADSTS700027" | "AADSTS50027" | "AADSTS5002730" => {
+            "Entra could not check the signature of the AWS web identity token: check the issuer of the federated credential \
+             with `aws iam get-outbound-web-identity-federation-info`."
+        }
+        "AADSTS53003" => {
+            "A conditional access policy of the tenant forbids it: exclude the application from the policy."
+        }
         "AADSTS90002" | "AADSTS900023" => "Check TenantId, and that Cloud is the cloud of that tenant.",
-        _ => "Check TenantId, ClientId and ClientSecret in the type configuration.",
+        _ => "Check TenantId, ClientId and the secret in the type configuration.",
     }
 }
 
@@ -348,7 +390,7 @@ mod tests {
         assert_eq!(error.code.as_deref(), Some("AADSTS7000215"));
         assert_eq!(
             error.to_string(),
-            "Entra issued no token: Invalid client secret provided. Check that ClientSecret is the secret's value and not its id. \
+            "Entra issued no token: Invalid client secret provided. Check that ClientSecret is the secret's value and not its id, here or where ClientSecretArn points. \
              (code AADSTS7000215, HTTP 401, request id t-1, correlation id c-1)"
         );
         assert_eq!(Error::from_entra(503, &Headers::new(), b"<html>").kind, ErrorKind::Server);

@@ -5,6 +5,8 @@
 pub enum ErrorKind {
     /// The credentials are wrong, or Azure does not accept their token.
     Unauthenticated,
+    /// Entra does not know yet that it is to trust the caller, or the caller's session is at its end: a later attempt may succeed.
+    NotYetTrusted,
     /// The identity lacks a permission, or a policy denies the request.
     Forbidden,
     /// The type configuration is wrong: an unusable value, an unknown subscription, a provider that it has not registered.

@@ -6,7 +6,7 @@
 //! use azure_client::{ApiVersion, Azure, ResourceId};
 //! use std::time::{Duration, Instant};
 //!
-//! let azure = Azure::open(&profile)?;
+//! let azure = Azure::open(&profile, None)?;
 //! let arm = azure.arm(Instant::now() + Duration::from_secs(25));
 //! let id = ResourceId::group(azure.subscription_id(), "example");
 //! let group = arm.get(&id.to_string(), ApiVersion::RESOURCES).await?;
@@ -16,6 +16,7 @@
 //! ```
 
 mod arm;
+mod aws;
 mod blobs;
 mod call;
 mod client;
@@ -32,9 +33,10 @@ mod token;
 mod transport;
 
 pub use arm::{Answer, ApiVersion, Arm, Page};
+pub use aws::Session;
 pub use blobs::{Blobs, Entry, EntryKind};
 pub use client::Azure;
-pub use configuration::{Cloud, Configuration, Endpoints, Profile, Secret};
+pub use configuration::{Cloud, Configuration, Endpoints, Profile, Secret, SecretArn};
 pub use error::{Error, Result};
 pub use id::ResourceId;
 pub use kind::ErrorKind;

@@ -19,6 +19,9 @@ use crate::{Error, ErrorKind, call::Call, token::Credential};
 const RESERVE: Duration = Duration::from_secs(3);
 /// The first wait when Azure names none; it doubles with every attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
+/// How often to try again with a caller that Entra does not trust, or not yet: some seconds in all, since READ and LIST
+/// can do no more. The engine goes on with the others.
+const TRUST_ATTEMPTS: u32 = 4;
 /// The longest wait when Azure names none.
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
@@ -59,13 +62,13 @@ impl Policy for Retry {
                 }
             };
             if expired(&error) && !renewed {
-                self.credential.renew();
+                self.credential.renew().await;
                 renewed = true;
                 continue;
             }
             let wait = error.retry_after.unwrap_or_else(|| back_off(attempt));
             let fits = deadline.is_some_and(|deadline| Instant::now() + wait + RESERVE <= deadline);
-            if !repeatable(request.method(), &error) || !fits {
+            if !repeatable(request.method(), &error, attempt) || !fits {
                 return result;
             }
             tracing::debug!(wait_ms = wait.as_millis() as u64, kind = ?error.kind, status = error.status, "azure retry");
@@ -75,13 +78,21 @@ impl Policy for Retry {
     }
 }
 
-fn repeatable(method: Method, error: &Error) -> bool {
+fn repeatable(method: Method, error: &Error, attempt: u32) -> bool {
     match (error.kind, error.status) {
+        // Nothing was asked of Azure yet, whatever the method.
+        (ErrorKind::Network | ErrorKind::Server, _) if error.signing_in => true,
+        // The same session gets no further with AWS.
+        (ErrorKind::NotYetTrusted, _) => attempt < TRUST_ATTEMPTS && is_of_entra(error),
         (ErrorKind::Throttled, _) => true,
         (ErrorKind::Network, _) => method != Method::Post,
         (ErrorKind::Server, Some(408 | 500 | 502 | 503 | 504)) => method != Method::Post,
         _ => false,
     }
+}
+
+fn is_of_entra(error: &Error) -> bool {
+    error.code.as_deref().is_some_and(|code| code.starts_with("AADSTS"))
 }
 
 /// Whether a new token may help. Other refusals, a wrong tenant for one, would only be repeated.
@@ -176,12 +187,18 @@ mod tests {
     #[test]
     fn what_is_repeated() {
         let error = |kind, status| Error { status, ..Error::new(kind, "") };
-        assert!(repeatable(Method::Post, &error(ErrorKind::Throttled, Some(429))));
-        assert!(!repeatable(Method::Post, &error(ErrorKind::Server, Some(503))));
-        assert!(!repeatable(Method::Post, &error(ErrorKind::Network, None)));
-        assert!(repeatable(Method::Put, &error(ErrorKind::Server, Some(503))));
-        assert!(repeatable(Method::Delete, &error(ErrorKind::Network, None)));
-        assert!(!repeatable(Method::Put, &error(ErrorKind::Busy, Some(409))), "the caller comes back later");
-        assert!(!repeatable(Method::Get, &error(ErrorKind::Server, Some(501))));
+        assert!(repeatable(Method::Post, &error(ErrorKind::Throttled, Some(429)), 0));
+        assert!(!repeatable(Method::Post, &error(ErrorKind::Server, Some(503)), 0));
+        assert!(!repeatable(Method::Post, &error(ErrorKind::Network, None), 0));
+        assert!(repeatable(Method::Put, &error(ErrorKind::Server, Some(503)), 0));
+        assert!(repeatable(Method::Delete, &error(ErrorKind::Network, None), 0));
+        assert!(!repeatable(Method::Put, &error(ErrorKind::Busy, Some(409)), 0), "the caller comes back later");
+        assert!(!repeatable(Method::Get, &error(ErrorKind::Server, Some(501)), 0));
+        let signing_in = |kind| Error::signing_in(kind, "");
+        assert!(repeatable(Method::Post, &signing_in(ErrorKind::Network), 0), "Azure has seen nothing of it");
+        assert!(!repeatable(Method::Get, &signing_in(ErrorKind::Forbidden), 0));
+        assert!(!repeatable(Method::Get, &signing_in(ErrorKind::NotYetTrusted), 0), "the session is at its end");
+        let untrusted = Error { code: Some("AADSTS70021".into()), ..signing_in(ErrorKind::NotYetTrusted) };
+        assert!(repeatable(Method::Get, &untrusted, 0) && !repeatable(Method::Get, &untrusted, TRUST_ATTEMPTS));
     }
 }

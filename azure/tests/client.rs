@@ -4,16 +4,11 @@
 
 mod stub;
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use azure_client::{ApiVersion, Arm, Azure, Entity, EntryKind, ErrorKind, Operation, Profile, Progress};
 use serde_json::{Value, json};
 use stub::{Reply, SECRET, SUBSCRIPTION, Seen, Stub, TOKEN, failure, json, token};
-use tracing_subscriber::fmt::MakeWriter;
 
 const GROUP: &str = "/subscriptions/01234567-89ab-cdef-0123-456789abcdef/resourceGroups/g";
 
@@ -55,7 +50,7 @@ async fn another_secret_is_another_client() {
     let mut configuration = stub.configuration();
     configuration["ClientSecret"] = json!("another");
     let profile: Profile = serde_json::from_value(configuration).unwrap();
-    get(&Azure::open(&profile).unwrap().arm(soon(10))).await.unwrap();
+    get(&Azure::open(&profile, None).unwrap().arm(soon(10))).await.unwrap();
     assert_eq!(stub.token_requests(), 2);
 }
 
@@ -195,7 +190,7 @@ async fn only_the_given_authority_is_trusted_in_addition() {
     let mut configuration = stub.configuration();
     configuration["Endpoints"]["CertificateAuthority"] = Value::Null;
     let profile: Profile = serde_json::from_value(configuration).unwrap();
-    let error = get(&Azure::open(&profile).unwrap().arm(soon(2))).await.unwrap_err();
+    let error = get(&Azure::open(&profile, None).unwrap().arm(soon(2))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
     assert!(error.message.contains("certificate"), "{error}");
     assert_eq!(stub.seen().len(), 0);
@@ -425,32 +420,10 @@ async fn refusals_of_a_table_are_classified() {
     assert_eq!(error.kind, ErrorKind::Undecodable);
 }
 
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// Everything that we and our dependencies log, at the most talkative level, through success, refusal, renewal and failure.
 #[tokio::test]
 async fn nothing_secret_is_logged_or_told() {
-    let captured = Captured::default();
+    let captured = stub::Captured::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_writer(captured.clone())
@@ -478,7 +451,7 @@ async fn nothing_secret_is_logged_or_told() {
     let refused = arm.delete(GROUP, ApiVersion::STORAGE).await.unwrap_err();
     drop(guard);
 
-    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let log = captured.text();
     let told = format!("{log}\n{lost} {lost:?}\n{refused} {refused:?}\n{azure:?} {arm:?}");
     for hidden in [SECRET, TOKEN, "certificate-value", "signature-value", "body-value", "sent-value", "query-value"] {
         let found = told.lines().find(|line| line.contains(hidden));

@@ -27,7 +27,7 @@ async fn provisioned(arm: &Arm, id: &ResourceId) -> Value {
 #[tokio::test]
 async fn the_life_of_a_container() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
-    let azure = Azure::open(&serde_json::from_value(emulator.type_configuration()).unwrap()).unwrap();
+    let azure = Azure::open(&serde_json::from_value(emulator.type_configuration()).unwrap(), None).unwrap();
     let arm = azure.arm(soon());
     let group = ResourceId::group(azure.subscription_id(), "example");
     let account = group.provider("Microsoft.Storage", "storageAccounts", "exampleaccount");
@@ -83,7 +83,7 @@ async fn a_wrong_secret() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let mut configuration = emulator.type_configuration();
     configuration["ClientSecret"] = json!("not-the-secret");
-    let azure = Azure::open(&serde_json::from_value(configuration).unwrap()).unwrap();
+    let azure = Azure::open(&serde_json::from_value(configuration).unwrap(), None).unwrap();
     let id = ResourceId::group(azure.subscription_id(), "example").to_string();
     let error = azure.arm(soon()).get(&id, ApiVersion::RESOURCES).await.unwrap_err();
     assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Unauthenticated, Some("AADSTS7000215")), "{error}");

@@ -308,7 +308,12 @@ async fn a_type_configuration_that_is_wrong() {
         wrong(Value::Null, &["TenantId", "set-type-configuration"]),
         wrong(json!({"TenantId": null}), &["missing field `TenantId`"]),
         wrong(json!({"ClientId": null}), &["missing field `ClientId`"]),
-        wrong(json!({"ClientSecret": null}), &["missing field `ClientSecret`"]),
+        wrong(
+            json!({"ClientSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:azure-AbCdEf"}),
+            &["ClientSecretArn and ClientSecret exclude each other"],
+        ),
+        wrong(json!({"ClientSecret": null, "ClientSecretArn": "azure"}), &["ClientSecretArn must be the whole ARN"]),
+        wrong(json!({"ClientSecret": null, "ClientSecretArn": reference()}), &["ClientSecretArn", UNRESOLVED]),
         wrong(json!({"SubscriptionId": null}), &["missing field `SubscriptionId`"]),
         wrong(json!({"Colour": "blue"}), &["'Colour'"]),
         wrong(json!({"ClientSecret": {"Value": SECRET}}), &["ClientSecret"]),

@@ -18,6 +18,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
+use tracing_subscriber::fmt::MakeWriter;
 
 pub(crate) const SECRET: &str = "s3cr3t-value";
 pub(crate) const TOKEN: &str = "t0ken-value";
@@ -36,6 +37,35 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn is_token(&self) -> bool {
         self.path.ends_with("/oauth2/v2.0/token")
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
     }
 }
 
@@ -132,7 +162,7 @@ impl Stub {
 
     pub(crate) fn azure(&self) -> Azure {
         let profile: Profile = serde_json::from_value(self.configuration()).unwrap();
-        Azure::open(&profile).unwrap()
+        Azure::open(&profile, None).unwrap()
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
