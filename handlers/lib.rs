@@ -3,6 +3,7 @@
 pub mod authorization;
 mod geography;
 mod identifier;
+pub mod key_vault;
 pub mod managed_identity;
 pub mod profile;
 mod provider;
@@ -13,6 +14,7 @@ mod translate;
 
 use authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment};
 use cfn_provider::Entry;
+use key_vault::vault::Vault;
 use managed_identity::{
     federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
 };
@@ -40,4 +42,5 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<FederatedIdentityCredential>(),
     Entry::of::<RoleAssignment>(),
     Entry::of::<ManagementLock>(),
+    Entry::of::<Vault>(),
 ];

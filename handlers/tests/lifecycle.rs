@@ -118,6 +118,8 @@ async fn removed_properties_go_back_to_their_default() {
             // Azure documents no value that takes these back; the null that is sent may or may not.
             let fixed =
                 [&fixed[..], &["AllowedCopyScope", "SasPolicy", "KeyPolicy", "ShareQuota", "HasSharedKey"]].concat();
+            // These are for ever.
+            let fixed = [&fixed[..], &["EnablePurgeProtection"]].concat();
             if listed("createOnlyProperties", name)
                 || listed("writeOnlyProperties", name)
                 || minimal.get(name).is_some()

@@ -36,6 +36,10 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (BLOB_SERVICE, "/properties/restorePolicy/minRestoreTime", "shown once the restore window has begun"),
     (GROUP, "/tags/Creator", "a policy of the recorded subscription adds it"),
     (GROUP, "/tags/DateCreated", "a policy of the recorded subscription adds it"),
+    (VAULT, "/properties/networkAcls*", "empty rules are shown since 2021"),
+    (VAULT, "/properties/publicNetworkAccess", "shown since 2021"),
+    (VAULT, "/properties/softDeleteRetentionInDays", "shown or not of a vault that was made before the recording"),
+    (VAULT, "/systemData*", "shown since 2021"),
     (SHARE, "/properties", "the echo of nothing was none in 2023 and empty in 2025"),
 ];
 
@@ -48,6 +52,8 @@ const IDENTITY: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
 const CREDENTIAL: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials";
 const ROLE_ASSIGNMENT: &str = "Microsoft.Authorization/roleAssignments";
 const LOCK: &str = "Microsoft.Authorization/locks";
+const VAULT: &str = "Microsoft.KeyVault/vaults";
+const DELETED_VAULT: &str = "Microsoft.KeyVault/locations/deletedVaults";
 const CONCURRENT: &str = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity";
 /// What is no storage, and lives in a group or is said of any resource.
 const NEIGHBOURS: &[&str] = &[IDENTITY, CREDENTIAL, ROLE_ASSIGNMENT, LOCK];
@@ -189,9 +195,10 @@ impl Replay<'_> {
             "asyncoperations" => self.account_poll.clone().ok_or("an operation that no recorded request began")?,
             "operationresults" => self.group_poll.clone().ok_or("an operation that no recorded request began")?,
             _ => {
-                match NEIGHBOURS.contains(&kind.as_str()) {
-                    true => self.arrange_neighbour(interaction).await?,
-                    false => self.arrange(interaction).await,
+                match kind.as_str() {
+                    VAULT | DELETED_VAULT => self.arrange_vault(interaction).await?,
+                    kind if NEIGHBOURS.contains(&kind) => self.arrange_neighbour(interaction).await?,
+                    _ => self.arrange(interaction).await,
                 }
                 let version = text(interaction, "api_version");
                 let encoded = path.replace('+', "%2B").replace('$', "%24");
@@ -332,6 +339,37 @@ impl Replay<'_> {
         Ok(())
     }
 
+    /// The same for a vault, which may be in place, or deleted and kept.
+    async fn arrange_vault(&self, interaction: &Value) -> Result<(), String> {
+        let found = &interaction["response_body"];
+        let path = found["properties"]["vaultId"].as_str().unwrap_or_else(|| text(interaction, "path"));
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let is_gone = found["error"]["code"] == "ResourceGroupNotFound";
+        if segments[2] == "resourceGroups" {
+            let group = format!("/{}", segments[..4].join("/"));
+            self.want(&group, !is_gone, is_gone).await;
+        }
+        let recovers = interaction["request_body"]["properties"]["createMode"] == "recover";
+        let is_kept = found["type"] == "Microsoft.KeyVault/deletedVaults";
+        let is_here = self.emulator.get(path).is_some();
+        if (is_kept || recovers) && !is_here {
+            let url = format!("{}{path}?api-version=2023-07-01", self.emulator.url());
+            let location = found["location"].as_str().or(found["properties"]["location"].as_str());
+            let body = json!({"location": location, "properties": {
+                "tenantId": SUBSCRIPTION, "accessPolicies": [], "sku": {"family": "A", "name": "standard"}
+            }});
+            self.send("PUT", &url, &body).await;
+            self.send("DELETE", &url, &Value::Null).await;
+        }
+        match (text(interaction, "method"), interaction["status"].as_u64().unwrap()) {
+            ("DELETE", 200) if self.group_poll.is_some() => Err("deleted while its group was".into()),
+            ("GET" | "DELETE", 200) if !is_here && !is_kept => {
+                Err("shown or deleted, but made before the recording".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn has_share_history(&self) -> bool {
         self.interactions.iter().any(|i| {
             let settings = &i["request_body"]["properties"]["shareDeleteRetentionPolicy"];
@@ -436,6 +474,8 @@ const KINDS: &[&str] = &[
     SHARE,
     "Microsoft.Storage/storageAccounts/queueServices/queues",
     "Microsoft.Storage/storageAccounts/tableServices/tables",
+    VAULT,
+    DELETED_VAULT,
     IDENTITY,
     CREDENTIAL,
     ROLE_ASSIGNMENT,

@@ -16,10 +16,12 @@ mod role_assignment;
 mod storage_account;
 mod table;
 mod user_assigned_identity;
+mod vault;
 
 use cfn_provider::{Entry, Resource, testing::Harness};
 use handlers::{
     authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
+    key_vault::vault::Vault,
     managed_identity::{
         federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
     },
@@ -110,6 +112,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         FederatedIdentityCredential::TYPE_NAME => federated_identity_credential::scenario(emulator).await,
         RoleAssignment::TYPE_NAME => role_assignment::scenario(emulator).await,
         ManagementLock::TYPE_NAME => management_lock::scenario(emulator).await,
+        Vault::TYPE_NAME => vault::scenario(emulator).await,
         _ => return None,
     })
 }

@@ -14,7 +14,7 @@ use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
     Options, accounts, containers, encryption_scopes, groups, held, identities, local_users, locks, policies,
-    role_assignments, role_definitions, services,
+    role_assignments, role_definitions, services, vaults,
 };
 
 /// One resource type. What it does not define, it does not support, as Azure does.
@@ -79,6 +79,7 @@ const TYPES: &[&dyn ResourceType] = &[
     &role_assignments::RoleAssignment,
     &role_definitions::RoleDefinition,
     &locks::Lock,
+    &vaults::Vault,
 ];
 
 /// One request to ARM, with all it may look at and change.
@@ -164,6 +165,23 @@ fn answer(call: &mut Call<'_>, entra: &Entra) -> Outcome {
         ("POST", ["subscriptions", _, "providers", "microsoft.storage", "checknameavailability"]) => {
             accounts::check_name(call)
         }
+        (_, ["subscriptions", _, "providers", "microsoft.keyvault", "locations", location, "deletedvaults", name]) => {
+            vaults::on_deleted(call, location, name, None)
+        }
+        (
+            _,
+            [
+                "subscriptions",
+                _,
+                "providers",
+                "microsoft.keyvault",
+                "locations",
+                location,
+                "deletedvaults",
+                name,
+                action,
+            ],
+        ) => vaults::on_deleted(call, location, name, Some(action)),
         ("GET", [.., "providers", "microsoft.authorization", "roledefinitions"]) => Ok(role_definitions::list(call)),
         (method, _) => match parse(&path) {
             Some(id) => on_resource(call, method, id),

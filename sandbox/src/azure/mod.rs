@@ -40,6 +40,7 @@ mod server;
 mod services;
 mod state;
 mod tables;
+mod vaults;
 
 use std::time::{Duration, Instant};
 

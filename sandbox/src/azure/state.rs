@@ -132,6 +132,38 @@ impl State {
         gone.iter().any(|other| other == key)
     }
 
+    /// Takes a resource and all below it out of sight, and marks it as deleted on a date.
+    pub(super) fn keep_deleted(&mut self, id: &Id, mark: &str, date: &str) {
+        for resource in self.at_and_below(id) {
+            resource.hidden = true;
+        }
+        if let Some(resource) = self.resources.get_mut(&id.key()) {
+            resource.document[mark] = date.into();
+        }
+    }
+
+    /// Brings a deleted resource back, and what is below it and was not deleted for itself.
+    pub(super) fn bring_back(&mut self, id: &Id, mark: &str) {
+        if let Some(document) = self.get_any_mut(id) {
+            document.remove(mark);
+        }
+        for resource in self.at_and_below(id) {
+            resource.hidden = resource.document.get(mark).is_some();
+        }
+    }
+
+    fn get_any_mut(&mut self, id: &Id) -> Option<&mut serde_json::Map<String, Value>> {
+        self.resources.get_mut(&id.key())?.document.as_object_mut()
+    }
+
+    fn at_and_below(&mut self, id: &Id) -> impl Iterator<Item = &mut Resource> {
+        let (own, below) = (id.key(), format!("{}/", id.key()));
+        self.resources
+            .iter_mut()
+            .filter(move |(key, _)| **key == own || key.starts_with(&below))
+            .map(|(_, resource)| resource)
+    }
+
     /// Everything that a GET finds, by id.
     pub(super) fn visible(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.resources.iter().filter(|(_, resource)| !resource.hidden).map(|(key, resource)| (key, &resource.document))

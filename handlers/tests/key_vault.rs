@@ -1,0 +1,103 @@
+//! What is deleted and kept, brought back, and purged.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
+
+use cfn_provider::{HandlerErrorCode as Code, testing::Harness};
+use handlers::{key_vault::vault::Vault, resources::resource_group::ResourceGroup};
+use sandbox::azure::{Emulator, Options};
+use serde_json::{Value, json};
+
+struct Azure {
+    emulator: Emulator,
+    vaults: Harness,
+    group: Value,
+}
+
+impl Azure {
+    async fn start() -> Self {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let groups = Harness::new::<ResourceGroup>(emulator.type_configuration());
+        let group = groups.create(&json!({"ResourceGroupName": "copies", "Location": "australiaeast"})).await.unwrap();
+        Self { vaults: Harness::new::<Vault>(emulator.type_configuration()), emulator, group }
+    }
+
+    fn vault(&self, more: Value) -> Value {
+        let mut model = json!({"ResourceGroupId": self.group["Id"], "VaultName": "keys", "Location": "australiaeast"});
+        model.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        model
+    }
+
+    fn asked(&self, method: &str, part: &str) -> usize {
+        let requests = self.emulator.requests();
+        requests.iter().filter(|request| request.method == method && request.path.contains(part)).count()
+    }
+}
+
+fn with(model: &Value, more: Value) -> Value {
+    let mut model = model.clone();
+    model.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    model
+}
+
+#[tokio::test]
+async fn a_deleted_vault_comes_back_only_where_the_template_says_so() {
+    let azure = Azure::start().await;
+    let policy = json!([{"ObjectId": "6f1d3c52-0b7a-4c7e-9d35-2f6f0a1b9c11", "Permissions": {"Keys": ["get"]}}]);
+    let first = azure.vaults.create(&azure.vault(json!({"AccessPolicies": policy}))).await.unwrap();
+    assert_eq!(first["SoftDeleteRetentionInDays"], 90, "Azure's default");
+    azure.vaults.delete(&first).await.unwrap();
+
+    let refused = azure.vaults.create(&azure.vault(json!({}))).await.unwrap_err();
+    assert_eq!(refused.code, Code::AlreadyExists);
+    for part in ["in deleted state", "RecoverDeleted true brings it back", "az keyvault purge"] {
+        assert!(refused.message.contains(part), "{part} in {}", refused.message);
+    }
+    let wanted = azure.vault(json!({"RecoverDeleted": true, "EnabledForDeployment": true}));
+    let again = azure.vaults.create(&wanted).await.unwrap();
+    assert_eq!((&again["Id"], &again["EnabledForDeployment"]), (&first["Id"], &json!(true)));
+    assert_eq!(again["AccessPolicies"], json!([]), "it takes on what the template says");
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_else_has_is_not_recovered() {
+    let azure = Azure::start().await;
+    let groups = Harness::new::<ResourceGroup>(azure.emulator.type_configuration());
+    let other = groups.create(&json!({"ResourceGroupName": "other", "Location": "australiaeast"})).await.unwrap();
+    azure.vaults.create(&azure.vault(json!({"ResourceGroupId": other["Id"]}))).await.unwrap();
+    let refused = azure.vaults.create(&azure.vault(json!({"RecoverDeleted": true}))).await.unwrap_err();
+    assert_eq!(refused.code, Code::AlreadyExists);
+    assert!(refused.message.contains("VaultAlreadyExists"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn a_vault_is_purged_only_on_demand() {
+    let azure = Azure::start().await;
+    let vault = azure.vaults.create(&azure.vault(json!({}))).await.unwrap();
+    azure.vaults.delete(&with(&vault, json!({"PurgeOnDelete": true}))).await.unwrap();
+    assert_eq!(azure.asked("POST", "/deletedVaults/keys/purge"), 1);
+    let fresh = azure.vaults.create(&azure.vault(json!({}))).await.expect("its name is free");
+    azure.vaults.delete(&fresh).await.unwrap();
+    assert_eq!(azure.asked("POST", "/deletedVaults/"), 1, "nobody asked for it");
+}
+
+#[tokio::test]
+async fn purge_protection_stays_and_forbids_a_purge() {
+    let azure = Azure::start().await;
+    let both = azure.vault(json!({"EnablePurgeProtection": true, "PurgeOnDelete": true}));
+    assert_eq!(azure.vaults.create(&both).await.unwrap_err().code, Code::InvalidRequest);
+    let wanted = azure.vault(json!({"EnablePurgeProtection": true}));
+    let vault = azure.vaults.create(&wanted).await.unwrap();
+
+    let off = with(&vault, json!({"EnablePurgeProtection": false}));
+    let refused = azure.vaults.update(&vault, &off).await.unwrap_err();
+    assert_eq!(refused.code, Code::NotUpdatable);
+    assert!(refused.message.contains("/EnablePurgeProtection: Azure cannot take"), "{}", refused.message);
+
+    let mut purged = with(&vault, json!({"PurgeOnDelete": true}));
+    purged.as_object_mut().unwrap().remove("EnablePurgeProtection");
+    let refused = azure.vaults.delete(&purged).await.unwrap_err();
+    assert_eq!(refused.code, Code::InvalidRequest);
+    assert!(refused.message.contains("/PurgeOnDelete: the vault has purge protection"), "{}", refused.message);
+    assert_eq!(azure.asked("DELETE", "/vaults/keys"), 0, "refused before anything was deleted");
+    azure.vaults.delete(&vault).await.expect("kept for its time");
+}
