@@ -71,6 +71,11 @@ impl Azure {
         &self.inner.subscription_id
     }
 
+    /// Who signs in, for the client of another service.
+    pub fn credential(&self) -> Arc<dyn TokenCredential> {
+        self.inner.credential.clone()
+    }
+
     /// Resource Manager, for one invocation: every call returns by the deadline.
     pub fn arm(&self, deadline: Instant) -> Arm {
         Arm::new(self.inner.clone(), Call::new(deadline))

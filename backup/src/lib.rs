@@ -32,6 +32,7 @@ pub mod tags;
 pub mod target;
 pub mod tier;
 mod transfer;
+pub mod transport;
 
 pub use copy::{Backup, Deletes, Outcome, Policy};
 pub use error::{Error, Reason, Result};

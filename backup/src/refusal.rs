@@ -40,19 +40,18 @@ pub(crate) fn read(error: &azure_core::Error) -> Error {
     }
 }
 
-/// No token: Entra refused it, or could not be reached.
+/// No token: AWS or Entra refused it, or could not be reached.
 fn credential(error: &azure_core::Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {
-        if let Some(core) = current.downcast_ref::<azure_core::Error>() {
-            let status = match core.kind() {
-                ErrorKind::Io | ErrorKind::Connection => Some(0),
-                ErrorKind::HttpResponse { status, .. } => Some(u16::from(*status)),
-                _ => None,
+        if let Some(own) = current.downcast_ref::<azure_client::Error>() {
+            use azure_client::ErrorKind::{Configuration, Network, Server, Throttled, Timeout};
+            let reason = match own.kind {
+                Throttled | Server | Network | Timeout => Reason::Unavailable,
+                Configuration => Reason::Configuration,
+                _ => Reason::Unauthenticated,
             };
-            if status.is_some_and(|status| matches!(status, 0 | 408 | 429 | 500..)) {
-                return Error::new(Reason::Unavailable, format!("Entra issued no token: {}", root_cause(error)));
-            }
+            return Error { retry_after: own.retry_after, ..Error::new(reason, own.to_string()) };
         }
         cause = current.source();
     }

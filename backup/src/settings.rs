@@ -4,17 +4,9 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use azure_core::http::Url;
 
 use crate::{
-    Backup, Deletes, Error, Policy, Reason, Result,
-    block::MIB,
-    credential::{self, SignIn},
-    source::Source,
-    tags::Keep,
-    target::Target,
-    tier::Tiers,
+    Backup, Deletes, Error, Policy, Reason, Result, block::MIB, credential::SignIn, source::Source, tags::Keep,
+    target::Target, tier::Tiers, transport::transport,
 };
-
-/// Entra's address, unless told otherwise.
-const AUTHORITY: &str = "https://login.microsoftonline.com";
 
 /// All settings. The variables are in `docs/backup.md`.
 #[derive(Clone, Debug)]
@@ -56,13 +48,21 @@ impl Settings {
             .ok()
             .filter(|url| url.scheme() == "https" && !url.path().trim_matches('/').is_empty())
             .ok_or_else(|| wrong("BACKUP_CONTAINER_URL", "must be https://ACCOUNT.blob.core.windows.net/CONTAINER"))?;
+        let certificate_authority = match get("BACKUP_CERTIFICATE_AUTHORITY") {
+            Some(path) if !path.starts_with("-----BEGIN") => Some(std::fs::read_to_string(&path).map_err(|error| {
+                wrong("BACKUP_CERTIFICATE_AUTHORITY", &format!("is neither PEM nor a readable file: {error}"))
+            })?),
+            pem => pem,
+        };
         let sign_in = match container.query_pairs().any(|(name, _)| name == "sig") {
             true => None,
             false => Some(SignIn {
                 tenant_id: required("AZURE_TENANT_ID", "the GUID of the Entra tenant")?,
                 client_id: required("AZURE_CLIENT_ID", "the client id of the application or managed identity")?,
-                authority: get("AZURE_AUTHORITY_HOST").unwrap_or_else(|| AUTHORITY.to_owned()),
                 secret_arn: get("AZURE_CLIENT_SECRET_ARN"),
+                cloud: get("AZURE_CLOUD"),
+                authority: get("AZURE_AUTHORITY_HOST"),
+                certificate_authority: certificate_authority.clone(),
             }),
         };
         let defaults = Policy::default();
@@ -91,12 +91,6 @@ impl Settings {
         policy.describing.prefix = get("BACKUP_PREFIX").unwrap_or_default();
         policy.describing.keep = choice(&get, "BACKUP_TAGS", [("index", Keep::Index), ("metadata", Keep::Metadata)])?;
         policy.describing.tiers = choice(&get, "BACKUP_TIERS", [("map", Tiers::Map), ("account", Tiers::Account)])?;
-        let certificate_authority = match get("BACKUP_CERTIFICATE_AUTHORITY") {
-            Some(path) if !path.starts_with("-----BEGIN") => Some(std::fs::read_to_string(&path).map_err(|error| {
-                wrong("BACKUP_CERTIFICATE_AUTHORITY", &format!("is neither PEM nor a readable file: {error}"))
-            })?),
-            pem => pem,
-        };
         Ok(Self {
             container,
             sign_in,
@@ -116,12 +110,8 @@ impl Settings {
         let authority = self.certificate_authority.as_deref();
         let patience = self.policy.retries.patience;
         let source = Source::new(credentials.clone(), &self.region, self.s3_endpoint.clone(), authority, patience)?;
-        let transport = credential::transport(authority, patience)?;
-        let credential = match &self.sign_in {
-            Some(sign_in) => Some(sign_in.credential(credentials, &self.region, transport.clone())?),
-            None => None,
-        };
-        let target = Target::new(self.container.clone(), credential, transport)?;
+        let sign_in = self.sign_in.as_ref().map(|sign_in| sign_in.credential(credentials, &self.region)).transpose()?;
+        let target = Target::new(self.container.clone(), sign_in, transport(authority, patience)?)?;
         Ok(Backup::new(source, target, self.policy.clone()))
     }
 }

@@ -11,7 +11,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
 use crate::{
-    Error, Reason, Result, credential,
+    Error, Reason, Result,
     lambda::{ATTRIBUTE, Message, Progress, Queue},
     source::root_cause,
 };
@@ -34,7 +34,7 @@ impl Sqs {
 #[async_trait]
 impl Queue for Sqs {
     async fn send_on(&self, message: &Message, progress: Progress) -> Result<()> {
-        let endpoint = credential::endpoint("AWS_ENDPOINT_URL_SQS");
+        let endpoint = endpoint();
         let url = message.queue_url(endpoint.as_deref())?;
         let client = self
             .client
@@ -74,4 +74,10 @@ impl Queue for Sqs {
             .map_err(|error| failed(root_cause(&error)))?;
         Ok(())
     }
+}
+
+/// Where SQS is, if not at AWS's own address: the variables that every AWS SDK reads.
+fn endpoint() -> Option<String> {
+    let names = ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"];
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
 }

@@ -57,7 +57,7 @@ impl World {
         let credentials = SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "test"));
         let patience = policy.retries.patience;
         let source = Source::new(credentials, "eu-west-1", Some(self.s3.url()), None, patience).unwrap();
-        let transport = backup::credential::transport(None, patience).unwrap();
+        let transport = backup::transport::transport(None, patience).unwrap();
         let container = Url::parse(&self.azure.container_url()).unwrap();
         Backup::new(source, Target::new(container, None, transport).unwrap(), policy)
     }
