@@ -11,7 +11,7 @@
 //! it; authorisation, parents, GET, lists, pages and the record of requests come with it. What remains is `put` (and
 //! `patch`, `delete`, `act` where Azure has them): check the body, build the document with Azure's defaults, `state.put`
 //! it, answer what Azure answers. What happens later by itself is a list of `state::Later`. Then add the type's recorded
-//! interactions to `tests/azure_recordings.rs`.
+//! interactions to `tests/azure_recordings`.
 
 mod account_document;
 mod account_refusals;
