@@ -132,9 +132,14 @@ impl Call<'_> {
     }
 }
 
+/// The names of every type.
+pub(super) fn types() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().map(|known| known.name())
+}
+
 /// Reads an ARM id as the emulator spells it.
 pub(super) fn parse(path: &str) -> Option<Id> {
-    let names: Vec<&str> = TYPES.iter().map(|known| known.name()).collect();
+    let names: Vec<&str> = types().collect();
     Id::parse(path, &names)
 }
 
@@ -324,7 +329,10 @@ fn missing_parent(call: &Call<'_>, id: &Id, missing: &Id) -> Answer {
     };
     let kind = id.type_name();
     let kind = kind.split_once('/').map_or("", |(_, kind)| kind);
-    // A management policy's own type is one level deep and gets the plain answer.
+    // The parent of a management policy is missed as if it had been asked for itself.
+    if kind == "storageAccounts/managementPolicies" {
+        return not_found(missing);
+    }
     let kind = match kind.rsplit_once('/') {
         Some((above, _)) if kind.matches('/').count() > 1 => above,
         _ => kind,

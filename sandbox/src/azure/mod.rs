@@ -162,6 +162,11 @@ impl Emulator {
         Ok(Emulator { server: Server::start(options, &authority)?, authority })
     }
 
+    /// The names of the resource types that it has, in Azure's casing.
+    pub fn types() -> Vec<&'static str> {
+        arm::types().collect()
+    }
+
     /// `https://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.server.shared.url
