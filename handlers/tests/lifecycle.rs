@@ -7,7 +7,7 @@ mod scenarios;
 use cfn_provider::{Action, HandlerErrorCode as Code, ProgressEvent, protocol::OperationStatus};
 use handlers::REGISTRY;
 use sandbox::azure::{Fault, Match};
-use scenarios::Scenario;
+use scenarios::{Scenario, assert_contains, changed, visible};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -17,39 +17,6 @@ async fn each() -> Vec<Scenario> {
         all.push(scenarios::of(entry).await.unwrap_or_else(|| panic!("{} has no scenario", entry.type_name)));
     }
     all
-}
-
-/// What a template asks for and a READ must therefore answer.
-fn visible(scenario: &Scenario, model: &Value) -> Value {
-    let mut model = model.clone();
-    let hidden = scenario.harness.schema().json["writeOnlyProperties"].clone();
-    for pointer in hidden.as_array().into_iter().flatten() {
-        model.as_object_mut().unwrap().remove(pointer.as_str().unwrap().trim_start_matches("/properties/"));
-    }
-    model
-}
-
-/// Fails unless `actual` has all of `expected`: lists as sets, as CloudFormation compares those without insertion order.
-fn assert_contains(expected: &Value, actual: &Value, at: &str) {
-    match (expected, actual) {
-        (Value::Object(expected), Value::Object(actual)) => {
-            for (name, value) in expected {
-                let other = actual.get(name).unwrap_or_else(|| panic!("{at}/{name} is missing in {actual:?}"));
-                assert_contains(value, other, &format!("{at}/{name}"));
-            }
-        }
-        (Value::Array(expected), Value::Array(actual)) => {
-            assert_eq!(expected.len(), actual.len(), "{at}: {expected:?} against {actual:?}");
-            assert!(expected.iter().all(|item| actual.contains(item)), "{at}: {expected:?} against {actual:?}");
-        }
-        _ => assert_eq!(expected, actual, "{at}"),
-    }
-}
-
-fn changed(model: &Value, name: &str, value: &Value) -> Value {
-    let mut model = model.clone();
-    model[name] = value.clone();
-    model
 }
 
 #[tokio::test]

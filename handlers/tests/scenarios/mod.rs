@@ -150,3 +150,40 @@ pub(crate) async fn identity(emulator: &Emulator) -> Value {
         .await
         .expect("the identity is made")
 }
+
+/// What a template asks for and a READ must therefore answer.
+pub(crate) fn visible(scenario: &Scenario, model: &Value) -> Value {
+    let mut model = model.clone();
+    let hidden = scenario.harness.schema().json["writeOnlyProperties"].clone();
+    for pointer in hidden.as_array().into_iter().flatten() {
+        model
+            .as_object_mut()
+            .expect("a model")
+            .remove(pointer.as_str().expect("a pointer").trim_start_matches("/properties/"));
+    }
+    model
+}
+
+/// Fails unless `actual` has all of `expected`: lists as sets, as CloudFormation compares those without insertion order.
+pub(crate) fn assert_contains(expected: &Value, actual: &Value, at: &str) {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            for (name, value) in expected {
+                let other = actual.get(name).unwrap_or_else(|| panic!("{at}/{name} is missing in {actual:?}"));
+                assert_contains(value, other, &format!("{at}/{name}"));
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) => {
+            assert_eq!(expected.len(), actual.len(), "{at}: {expected:?} against {actual:?}");
+            assert!(expected.iter().all(|item| actual.contains(item)), "{at}: {expected:?} against {actual:?}");
+        }
+        _ => assert_eq!(expected, actual, "{at}"),
+    }
+}
+
+/// The model with another value of a property.
+pub(crate) fn changed(model: &Value, name: &str, value: &Value) -> Value {
+    let mut model = model.clone();
+    model[name] = value.clone();
+    model
+}
