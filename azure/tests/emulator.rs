@@ -4,8 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use azure_client::{ApiVersion, Arm, Azure, Entry, EntryKind, ErrorKind, ResourceId};
-use sandbox::azure::{Emulator, Fault, Match, Options};
+use azure_client::{ApiVersion, Arm, Azure, Entry, EntryKind, ErrorKind, ResourceId, Session};
+use sandbox::{
+    azure::{Emulator, Fault, Match, Options},
+    sts::{EXECUTION_ROLE, ISSUER, Sts},
+};
 use serde_json::{Value, json};
 
 fn soon() -> Instant {
@@ -88,4 +91,22 @@ async fn a_wrong_secret() {
     let error = azure.arm(soon()).get(&id, ApiVersion::RESOURCES).await.unwrap_err();
     assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Unauthenticated, Some("AADSTS7000215")), "{error}");
     assert!(!format!("{error:?}").contains("not-the-secret"));
+}
+
+#[tokio::test]
+async fn a_role_that_entra_trusts_signs_in_without_a_secret() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let sts = Sts::start(0, None).await.unwrap();
+    emulator.trust(sts.issuer());
+    let profile = serde_json::from_value(emulator.federated_configuration()).unwrap();
+    let session = Session::new("ASIA", "secret", Some("token".to_owned()), "us-east-1").at(sts.url());
+    let azure = Azure::open(&profile, Some(&session)).unwrap();
+    let groups = format!("/subscriptions/{}/resourcegroups", azure.subscription_id());
+
+    let error = azure.arm(soon()).list(&groups, ApiVersion::RESOURCES, None).await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::NotYetTrusted, Some("AADSTS700211")), "{error}");
+    assert!(error.message.contains(&format!("issuer {ISSUER}, subject {EXECUTION_ROLE}")), "{error}");
+
+    emulator.federate(ISSUER, EXECUTION_ROLE);
+    assert!(azure.arm(soon()).list(&groups, ApiVersion::RESOURCES, None).await.unwrap().items.is_empty());
 }

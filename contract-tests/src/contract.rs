@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sandbox::azure::{Emulator, Options};
 use sandbox::lambda::{self, Function, Lambda};
+use sandbox::sts::{EXECUTION_ROLE, ISSUER, Sts};
 use sandbox::tools::target_dir;
 use serde_json::{Value, json};
 
@@ -25,6 +26,7 @@ const PROVISIONED: Duration = Duration::from_secs(30);
 pub struct Cloud {
     emulator: Emulator,
     lambda: Lambda,
+    _sts: Sts,
     bootstrap: PathBuf,
     cfn: Arc<Cfn>,
     type_configuration: PathBuf,
@@ -41,14 +43,25 @@ impl Cloud {
         .await
         .map_err(cloud)??;
         let emulator = Emulator::start(Options::default()).await.map_err(cloud)?;
-        let lambda = Lambda::start(0, Function::new(FUNCTION, &bootstrap)).await.map_err(cloud)?;
+        let sts = Sts::start(0, None).await.map_err(cloud)?;
+        emulator.trust(sts.issuer());
+        emulator.federate(ISSUER, EXECUTION_ROLE);
+        let env = vec![("AWS_ENDPOINT_URL_STS".to_owned(), sts.url())];
+        let function = Function { env, ..Function::new(FUNCTION, &bootstrap) };
+        let lambda = Lambda::start(0, function).await.map_err(cloud)?;
         let folder = target_dir().join("stage");
         let type_configuration = folder.join(format!("type-configuration-{}.json", std::process::id()));
         fs::create_dir_all(&folder)
             .and_then(|()| fs::write(&type_configuration, emulator.type_configuration().to_string()))
             .map_err(Error::io(format!("writing {}", type_configuration.display())))?;
         let values = parents(&emulator).await?;
-        Ok(Cloud { emulator, lambda, bootstrap, cfn: Arc::new(cfn), type_configuration, values })
+        Ok(Cloud { emulator, lambda, _sts: sts, bootstrap, cfn: Arc::new(cfn), type_configuration, values })
+    }
+
+    /// Takes the client secret out of the type configuration: the handlers sign in by the caller's session from now on.
+    pub fn federate(&self) -> Result<(), Error> {
+        fs::write(&self.type_configuration, self.emulator.federated_configuration().to_string())
+            .map_err(Error::io(format!("writing {}", self.type_configuration.display())))
     }
 
     /// Runs `cfn validate`, `cfn generate`, `cfn submit --dry-run` and `cfn test` for a type.

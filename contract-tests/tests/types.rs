@@ -89,6 +89,12 @@ async fn every_type_passes_the_contract_tests() {
             (Err(error), type_name) => failures.push(format!("{type_name}: {error}")),
         }
     }
+    let type_name = "Azure::Resources::ResourceGroup";
+    cloud.federate().unwrap();
+    match cloud.check(type_name).await {
+        Ok(lines) => lines.iter().for_each(|line| println!("{type_name} without a secret: {line}")),
+        Err(error) => failures.push(format!("{type_name} without a secret: {error}")),
+    }
     if !failures.is_empty() {
         println!("the handlers said:\n{}", cloud.log_lines().join("\n"));
     }

@@ -10,4 +10,5 @@ pub mod process;
 pub mod progress;
 pub mod proof;
 pub mod serve;
+pub mod sts;
 pub mod tools;

@@ -201,7 +201,7 @@ fn outputs(stack: &Stack) {
 
 /// What to put into a shell so that other tools find the sandbox.
 fn reach(endpoints: &Endpoints) {
-    println!("export AWS_ENDPOINT_URL={} AWS_REGION={REGION}", endpoints.aws);
+    println!("export AWS_ENDPOINT_URL={} AWS_ENDPOINT_URL_STS={} AWS_REGION={REGION}", endpoints.aws, endpoints.sts);
     println!("export AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox");
     println!("# cfn test: --endpoint {} --function-name bootstrap", endpoints.lambda);
     println!("#   --typeconfig {}", endpoints.type_configuration.display());

@@ -66,10 +66,11 @@ async fn container(endpoints: &Endpoints, id: &str) -> Result<String, Error> {
     Ok(url)
 }
 
-/// Azure as any client sees it: a token by client secret, then ARM.
+/// Azure as any client sees it: a token for the web identity token of AWS, then ARM.
 struct Azure {
     client: Client,
     configuration: Value,
+    sts: String,
 }
 
 impl Azure {
@@ -82,7 +83,7 @@ impl Azure {
         let root = reqwest::Certificate::from_pem(&pem).map_err(|e| failed(what, e))?;
         let client = Client::builder().tls_certs_only([root]).no_proxy().build().map_err(|e| failed(what, e))?;
         let configuration = serde_json::from_slice(&text).map_err(|e| failed(what, e))?;
-        Ok(Azure { client, configuration })
+        Ok(Azure { client, configuration, sts: endpoints.sts.clone() })
     }
 
     fn setting(&self, pointer: &str) -> &str {
@@ -92,10 +93,12 @@ impl Azure {
     async fn token(&self, scope: &str) -> Result<String, Error> {
         let what = format!("asking for a token for {scope}");
         let authority = self.setting("/Endpoints/Authority");
+        let identity = web_identity_token(&self.sts, None).await?;
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", self.setting("/ClientId")),
-            ("client_secret", self.setting("/ClientSecret")),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", &identity),
             ("scope", scope),
         ];
         let url = format!("{authority}/{}/oauth2/v2.0/token", self.setting("/TenantId"));
@@ -112,6 +115,25 @@ impl Azure {
         let answer = json(&what, send(&what, self.client.get(url).bearer_auth(token)).await?).await?;
         Ok(text(&what, &answer, "/properties/primaryEndpoints/blob")?.trim_end_matches('/').to_owned())
     }
+}
+
+/// A web identity token for Entra: of the role of the session with this access key, or of the execution role.
+pub async fn web_identity_token(sts: &str, access_key_id: Option<&str>) -> Result<String, Error> {
+    let what = "asking STS for a web identity token";
+    let form = [
+        ("Action", "GetWebIdentityToken"),
+        ("Version", "2011-06-15"),
+        ("Audience.member.1", "api://AzureADTokenExchange"),
+        ("SigningAlgorithm", "RS256"),
+    ];
+    // Nobody checks signatures here; the key tells who calls.
+    let signature =
+        format!("AWS4-HMAC-SHA256 Credential={}/19700101/us-east-1/sts", access_key_id.unwrap_or("sandbox"));
+    let client = Client::builder().no_proxy().build().map_err(|e| failed(what, e))?;
+    let answer = send(what, client.post(sts).header("authorization", signature).form(&form)).await?;
+    let answer = answer.text().await.map_err(|e| failed(what, e))?;
+    let token = answer.split_once("<WebIdentityToken>").and_then(|(_, rest)| rest.split_once("</WebIdentityToken>"));
+    token.map(|(token, _)| token.to_owned()).ok_or_else(|| failed(what, "the answer has none"))
 }
 
 /// An ARM id of a container as the account's id and the container's name.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::azure::{self, Authority, Emulator};
 use crate::component::{self, Component, free_port};
 use crate::lambda::{self, Function, Lambda};
+use crate::sts::{EXECUTION_ROLE, ISSUER, Sts};
 use crate::{azurite, cloudformation, tools};
 
 /// The name under which the Lambda serves the handlers, that of the cargo binary.
@@ -50,6 +51,8 @@ pub enum Error {
 pub struct Endpoints {
     /// CloudFormation, S3 and the rest of AWS, `http://127.0.0.1:PORT`.
     pub aws: String,
+    /// STS, which signs web identity tokens; the rest of it is the AWS behind it.
+    pub sts: String,
     /// The Lambda that serves the handlers.
     pub lambda: String,
     /// Azure Resource Manager and Entra, `https://127.0.0.1:PORT`.
@@ -69,6 +72,7 @@ pub struct Sandbox {
     endpoints: Endpoints,
     emulator: Emulator,
     lambda: Lambda,
+    sts: Sts,
     azurite: Component,
     cloudformation: Component,
     folder: tempfile::TempDir,
@@ -78,7 +82,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// Installs what is missing, builds the handlers and starts everything.
     ///
-    /// AWS listens on `port`, then Lambda, Azure and blobs on the next three; 0 takes whatever is free.
+    /// AWS listens on `port`, then Lambda, Azure, blobs and STS on the next four; 0 takes whatever is free.
     pub async fn start(port: u16) -> Result<Sandbox, Error> {
         let (node, python, bootstrap) = blocking(|| {
             let node = azurite::install()?;
@@ -88,7 +92,7 @@ impl Sandbox {
         })
         .await?;
 
-        let [aws_port, lambda_port, azure_port, blob_port] = ports(port)?;
+        let [aws_port, lambda_port, azure_port, blob_port, sts_port] = ports(port)?;
         let parent = home();
         let folder = fs::create_dir_all(&parent)
             .and_then(|()| tempfile::Builder::new().prefix(RUN).tempdir_in(&parent))
@@ -108,19 +112,31 @@ impl Sandbox {
             ..azure::Options::default()
         };
         let emulator = Emulator::start(options).await?;
+        let aws = format!("http://127.0.0.1:{aws_port}");
+        let sts = Sts::start(sts_port, Some(aws.clone())).await.map_err(failed("starting STS"))?;
+        emulator.federate(ISSUER, EXECUTION_ROLE);
+        emulator.trust(sts.issuer());
         let type_configuration = folder.path().join("type-configuration.json");
-        write(&type_configuration, &emulator.type_configuration().to_string())?;
+        write(&type_configuration, &emulator.federated_configuration().to_string())?;
         let certificate_authority = folder.path().join("ca.pem");
         write(&certificate_authority, emulator.certificate_authority())?;
 
-        let function =
-            Function { log: Some(folder.path().join("bootstrap.log")), ..Function::new(FUNCTION, bootstrap) };
+        let function = Function {
+            log: Some(folder.path().join("bootstrap.log")),
+            env: vec![("AWS_ENDPOINT_URL".into(), aws.clone()), ("AWS_ENDPOINT_URL_STS".into(), sts.url())],
+            ..Function::new(FUNCTION, bootstrap)
+        };
         let lambda = Lambda::start(lambda_port, function).await.map_err(failed("starting the Lambda endpoint"))?;
 
         let mut azurite = azurite::spawn(&node, blob_port, &authority, folder.path())?;
         // A function finds Azure as on any machine whose administrator has installed a private cloud's certificate.
         let trusted = certificate_authority.to_string_lossy();
-        let environment = [("AZURE_AUTHORITY_HOST", emulator.url()), ("SSL_CERT_FILE", trusted.as_ref())];
+        let sts_url = sts.url();
+        let environment = [
+            ("AZURE_AUTHORITY_HOST", emulator.url()),
+            ("SSL_CERT_FILE", trusted.as_ref()),
+            ("AWS_ENDPOINT_URL_STS", &sts_url),
+        ];
         let mut cloudformation = cloudformation::spawn(
             &python,
             aws_port,
@@ -132,7 +148,8 @@ impl Sandbox {
         tokio::try_join!(azurite.ready(), cloudformation.ready())?;
 
         let endpoints = Endpoints {
-            aws: format!("http://127.0.0.1:{aws_port}"),
+            aws,
+            sts: sts.url(),
             lambda: lambda.url(),
             azure: emulator.url().to_owned(),
             blob,
@@ -140,7 +157,7 @@ impl Sandbox {
             type_configuration,
             logs: folder.path().to_owned(),
         };
-        Ok(Sandbox { endpoints, emulator, lambda, azurite, cloudformation, folder, _in_use: in_use })
+        Ok(Sandbox { endpoints, emulator, lambda, sts, azurite, cloudformation, folder, _in_use: in_use })
     }
 
     /// Where everything is.
@@ -156,6 +173,11 @@ impl Sandbox {
     /// The Lambda that serves the handlers.
     pub fn lambda(&self) -> &Lambda {
         &self.lambda
+    }
+
+    /// STS, which signs web identity tokens.
+    pub fn sts(&self) -> &Sts {
+        &self.sts
     }
 
     /// Returns when a component has ended by itself, which none should.
@@ -219,13 +241,13 @@ fn home() -> PathBuf {
     }
 }
 
-fn ports(first: u16) -> Result<[u16; 4], Error> {
+fn ports(first: u16) -> Result<[u16; 5], Error> {
     if first != 0 {
-        return Ok([0, 1, 2, 3].map(|offset| first.saturating_add(offset)));
+        return Ok([0, 1, 2, 3, 4].map(|offset| first.saturating_add(offset)));
     }
     let free = || free_port().map_err(failed("looking for a free port"));
-    // The Lambda and the emulator pick theirs themselves.
-    Ok([free()?, 0, 0, free()?])
+    // The Lambda, the emulator and STS pick theirs themselves.
+    Ok([free()?, 0, 0, free()?, 0])
 }
 
 /// Removes the folders of sandboxes that are no more: killed ones, and those whose logs were kept.

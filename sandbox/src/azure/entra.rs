@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Options;
+use super::federation::{self, Federation, Issuer};
 use super::http::{Answer, Outcome, Request, pairs};
 
 const MANAGEMENT: [&str; 5] = [
@@ -46,7 +47,15 @@ pub(super) struct Entra {
     secret: String,
     lifetime: Duration,
     issued: HashMap<String, Issued>,
+    /// Whose keys are known.
+    issuers: Vec<Issuer>,
+    /// The federated credentials of the application.
+    federations: Vec<Federation>,
 }
+
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// What a token for Entra is for.
+const AUDIENCE: &str = "api://AzureADTokenExchange";
 
 impl Entra {
     pub(super) fn new(options: &Options, url: &str) -> Entra {
@@ -57,14 +66,34 @@ impl Entra {
             secret: options.client_secret.clone(),
             lifetime: options.token_lifetime,
             issued: HashMap::new(),
+            issuers: Vec::new(),
+            federations: Vec::new(),
         }
     }
 
-    /// Answers the paths of Entra; none for any other.
-    pub(super) fn serve(&mut self, request: &Request) -> Option<Answer> {
+    /// Makes an issuer's key known.
+    pub(super) fn trust(&mut self, issuer: Issuer) {
+        self.issuers.push(issuer);
+    }
+
+    /// Gives the application a federated credential.
+    pub(super) fn federate(&mut self, issuer: &str, subject: &str) {
+        self.federations.push(Federation {
+            client_id: self.client.clone(),
+            principal_id: self.client.clone(),
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            audience: AUDIENCE.to_owned(),
+        });
+    }
+
+    /// Answers the paths of Entra, of which some know the federated credentials of `identities`; none for any other.
+    pub(super) fn serve(&mut self, request: &Request, identities: &[Federation]) -> Option<Answer> {
         let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
         match (request.method.as_str(), segments.as_slice()) {
-            ("POST", [tenant, "oauth2", "v2.0", "token"]) => Some(self.grant(tenant, request).unwrap_or_else(|no| no)),
+            ("POST", [tenant, "oauth2", "v2.0", "token"]) => {
+                Some(self.grant(tenant, request, identities).unwrap_or_else(|no| no))
+            }
             ("GET", [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
                 Some(self.discovery(tenant).unwrap_or_else(|no| no))
             }
@@ -73,7 +102,7 @@ impl Entra {
         }
     }
 
-    fn grant(&mut self, tenant: &str, request: &Request) -> Outcome {
+    fn grant(&mut self, tenant: &str, request: &Request, identities: &[Federation]) -> Outcome {
         self.know(tenant)?;
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let form: BTreeMap<String, String> = pairs(&form).collect();
@@ -82,26 +111,34 @@ impl Entra {
             let message = format!("The app requested an unsupported grant type '{}'.", field("grant_type"));
             return Err(refuse(400, "unsupported_grant_type", 70003, &message));
         }
-        if !field("client_id").eq_ignore_ascii_case(&self.client) {
+        let client = field("client_id");
+        let is_application = client.eq_ignore_ascii_case(&self.client);
+        if !is_application && !identities.iter().any(|one| one.client_id.eq_ignore_ascii_case(client)) {
             let message = format!(
                 "Application with identifier '{}' was not found in the directory '{tenant}'.",
                 field("client_id")
             );
             return Err(refuse(400, "unauthorized_client", 700_016, &message));
         }
-        match form.get("client_secret") {
-            None => {
+        let mut principal = (self.client.clone(), self.client.clone());
+        match (form.get("client_secret"), form.get("client_assertion")) {
+            (_, Some(assertion)) if field("client_assertion_type") == ASSERTION => {
+                let federations = [&self.federations, identities].concat();
+                let record = federation::check(assertion, &self.issuers, &federations, client)?;
+                principal = (record.client_id, record.principal_id);
+            }
+            (None, _) => {
                 let message = "The request body must contain the following parameter: \
                                'client_assertion' or 'client_secret'.";
                 return Err(refuse(401, "invalid_client", 7_000_218, message));
             }
-            Some(secret) if *secret != self.secret => {
+            (Some(secret), _) if *secret != self.secret || !is_application => {
                 let message = format!("Invalid client secret provided for app '{}'.", self.client);
                 return Err(refuse(401, "invalid_client", 7_000_215, &message));
             }
-            Some(_) => {}
+            (Some(_), _) => {}
         }
-        let token = self.issue(field("scope")).ok_or_else(|| {
+        let token = self.issue_to(&principal.0, &principal.1, field("scope")).ok_or_else(|| {
             let message = format!("The resource principal named {} was not found.", field("scope"));
             refuse(400, "invalid_resource", 500_011, &message)
         })?;
@@ -125,6 +162,11 @@ impl Entra {
 
     /// A token for `scope`, which must end in `/.default`; none for a resource that nobody knows.
     pub(super) fn issue(&mut self, scope: &str) -> Option<String> {
+        let application = self.client.clone();
+        self.issue_to(&application, &application, scope)
+    }
+
+    fn issue_to(&mut self, client: &str, principal: &str, scope: &str) -> Option<String> {
         // Two slashes are asked for by clients that take the resource with its own.
         let audience = scope.strip_suffix("/.default")?.trim_end_matches('/');
         self.audience(audience)?;
@@ -136,9 +178,9 @@ impl Entra {
             "iat": seconds,
             "nbf": seconds.saturating_sub(300),
             "exp": seconds + self.lifetime.as_secs(),
-            "appid": self.client,
-            "oid": self.client,
-            "sub": self.client,
+            "appid": client,
+            "oid": principal,
+            "sub": principal,
             "tid": self.tenant,
             "uti": Uuid::new_v4(),
             "ver": "1.0",
@@ -204,7 +246,7 @@ impl Entra {
                 "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
                 "jwks_uri": format!("{base}/discovery/v2.0/keys"),
                 "issuer": format!("{base}/v2.0"),
-                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["pairwise"],
                 "id_token_signing_alg_values_supported": ["RS256"],
@@ -226,7 +268,7 @@ impl Entra {
     }
 }
 
-fn refuse(status: u16, error: &str, code: u32, message: &str) -> Answer {
+pub(super) fn refuse(status: u16, error: &str, code: u32, message: &str) -> Answer {
     let trace = Uuid::new_v4();
     let correlation = Uuid::new_v4();
     let now = OffsetDateTime::now_utc();

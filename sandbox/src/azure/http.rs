@@ -45,7 +45,7 @@ impl Request {
 }
 
 /// Decodes `a=b&c=d`, of a query or of a form.
-pub(super) fn pairs(encoded: &str) -> impl Iterator<Item = (String, String)> + '_ {
+pub(crate) fn pairs(encoded: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()

@@ -24,6 +24,7 @@ mod data_plane;
 mod encryption_scopes;
 mod entra;
 mod faults;
+mod federation;
 mod groups;
 mod held;
 mod http;
@@ -53,6 +54,8 @@ use server::Server;
 
 pub use authority::Authority;
 pub use faults::{Fault, Faults, Match, Shape};
+pub use federation::Issuer;
+pub(crate) use http::pairs;
 
 /// How an [`Emulator`] is to behave.
 #[derive(Clone)]
@@ -202,6 +205,26 @@ impl Emulator {
                 "CertificateAuthority": self.certificate_authority(),
             },
         })
+    }
+
+    /// The type configuration without a secret: the handlers sign in with a web identity token, whose issuer and role
+    /// [`Self::trust`] and [`Self::federate`] made known.
+    pub fn federated_configuration(&self) -> Value {
+        let mut configuration = self.type_configuration();
+        if let Value::Object(members) = &mut configuration {
+            members.remove("ClientSecret");
+        }
+        configuration
+    }
+
+    /// Tells Entra an issuer's key, as if it had fetched it from the issuer.
+    pub fn trust(&self, issuer: Issuer) {
+        self.server.shared.entra().trust(issuer);
+    }
+
+    /// Gives the application a federated credential: whoever shows a token of `issuer` for `subject` is the application.
+    pub fn federate(&self, issuer: &str, subject: &str) {
+        self.server.shared.entra().federate(issuer, subject);
     }
 
     /// A client that trusts the emulator's certificate authority and nobody else's. Each call makes a new one, since a

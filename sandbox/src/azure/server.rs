@@ -24,7 +24,7 @@ use super::entra::{Audience, Entra};
 use super::faults::{Fault, Faults, Match};
 use super::http::{Answer, Outcome, Request, http_date};
 use super::state::State;
-use super::{Authority, Error, Options, Recorded, accounts, containers, held, services, tables};
+use super::{Authority, Error, Options, Recorded, accounts, containers, federation, held, services, tables};
 
 /// What the port and the emulator's owner share.
 pub(super) struct Shared {
@@ -202,7 +202,11 @@ async fn with_faults(shared: &Shared, request: &Request) -> Result<Answer, Dropp
 
 /// Does what the request asks for.
 async fn work(shared: &Shared, request: &Request) -> Answer {
-    if let Some(answer) = shared.entra().serve(request) {
+    let identities = match request.path.ends_with("/token") {
+        true => federation::of_identities(&shared.state()),
+        false => Vec::new(),
+    };
+    if let Some(answer) = shared.entra().serve(request, &identities) {
         return answer;
     }
     let (answer, effects) = {
