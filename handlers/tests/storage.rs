@@ -314,6 +314,13 @@ async fn what_excludes_each_other_is_refused_before_azure_is_asked() {
     account.refused::<Table>(json!({"SignedIdentifiers": [policy]}), "/SignedIdentifiers/0/AccessPolicy").await;
     account.refused::<Table>(json!({"TableName": "Tables"}), "/TableName").await;
     account.refused::<Table>(json!({"TableName": "1st"}), "/TableName").await;
+    let ids = json!({"Type": "SystemAssigned", "UserAssignedIdentityIds": ["/subscriptions/s/id"]});
+    let with_ids = json!({
+        "ResourceGroupId": account.id.split("/providers/").next(), "Location": "australiaeast",
+        "Sku": {"Name": "Standard_LRS"}, "Identity": ids
+    });
+    let failure = account.harness::<StorageAccount>().create(&with_ids).await.unwrap_err();
+    assert!(failure.message.contains("/Identity/UserAssignedIdentityIds: needs"), "{}", failure.message);
     account.refused::<LocalUser>(json!({"ExtendedGroups": [2000]}), "/ExtendedGroups").await;
     let scope = |allowed: &str| json!({"Service": "file", "ResourceName": "share", "Permissions": [allowed]});
     let twice = json!({"PermissionScopes": [scope("Read"), scope("Write")]});

@@ -121,6 +121,10 @@ impl Resource for StorageAccount {
         if encryption.key_vault_properties.is_some() && matches!(identity.kind.as_deref(), None | Some("None")) {
             return refuse("/Encryption/KeyVaultProperties: needs an Identity, with which the account reaches the key");
         }
+        let has_ids = identity.user_assigned_identity_ids.as_ref().is_some_and(|ids| !ids.is_empty());
+        if has_ids && !identity.kind.as_deref().is_some_and(|kind| kind.contains("UserAssigned")) {
+            return refuse("/Identity/UserAssignedIdentityIds: needs a Type with UserAssigned");
+        }
         if let Some(used) = &encryption.user_assigned_identity_id
             && !identity.user_assigned_identity_ids.iter().flatten().any(|id| id.eq_ignore_ascii_case(used))
         {
