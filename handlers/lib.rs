@@ -21,8 +21,9 @@ use managed_identity::{
 use resources::resource_group::ResourceGroup;
 use storage::{
     blob_container::BlobContainer, blob_inventory_policy::BlobInventoryPolicy, blob_service::BlobService,
-    encryption_scope::EncryptionScope, file_share::FileShare, local_user::LocalUser,
-    management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
+    encryption_scope::EncryptionScope, file_share::FileShare, immutability_policy::ImmutabilityPolicy,
+    local_user::LocalUser, management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+    table::Table,
 };
 
 /// Every type that `bootstrap` serves.
@@ -31,6 +32,7 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<StorageAccount>(),
     Entry::of::<BlobService>(),
     Entry::of::<BlobContainer>(),
+    Entry::of::<ImmutabilityPolicy>(),
     Entry::of::<Queue>(),
     Entry::of::<Table>(),
     Entry::of::<FileShare>(),

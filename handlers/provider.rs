@@ -9,7 +9,11 @@ use std::time::Duration;
 /// How long an identity or a parent that was made a moment ago may take to be known everywhere.
 const PROPAGATION: Duration = Duration::from_secs(120);
 
+/// How long somebody else may go on changing a resource between our reading and our writing it.
+const CONTENTION: Duration = Duration::from_secs(30);
+
 /// Azure, opened for one invocation. The clients and the token behind it outlive the invocation.
+#[derive(Clone)]
 pub struct AzureProvider {
     azure: Azure,
     arm: Arm,
@@ -47,6 +51,13 @@ impl AzureProvider {
     /// The subscription of the profile.
     pub fn subscription_id(&self) -> &str {
         self.azure.subscription_id()
+    }
+
+    /// The same, for writes to a resource that still has this entity tag. Where it has another the engine acts again, on
+    /// what it then reads.
+    #[must_use]
+    pub fn matching(&self, etag: &str) -> Self {
+        Self { arm: self.arm.matching(etag), ..self.clone() }
     }
 
     /// Reads a resource.
@@ -158,9 +169,10 @@ pub(crate) fn explain(error: azure_client::Error) -> Error {
     // That comes with what to check.
     let advice = if error.signing_in { "" } else { advice };
     let retry = match error.kind {
-        Kind::Busy | Kind::Throttled | Kind::Server | Kind::Network | Kind::Timeout | Kind::PreconditionFailed => {
+        Kind::Busy | Kind::Throttled | Kind::Server | Kind::Network | Kind::Timeout => {
             Some(Retry { after: error.retry_after, within: None })
         }
+        Kind::PreconditionFailed => Some(Retry { after: error.retry_after, within: Some(CONTENTION) }),
         Kind::RetryableInvalid | Kind::NotYetTrusted => {
             Some(Retry { after: error.retry_after, within: Some(PROPAGATION) })
         }

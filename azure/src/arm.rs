@@ -52,16 +52,24 @@ pub struct Page {
 pub struct Arm {
     inner: Arc<Inner>,
     call: Call,
+    if_match: Option<String>,
 }
 
 impl Arm {
     pub(crate) fn new(inner: Arc<Inner>, call: Call) -> Self {
-        Self { inner, call }
+        Self { inner, call, if_match: None }
     }
 
     /// The id that every request of this invocation carries; Azure's activity log finds them by it.
     pub fn correlation_id(&self) -> &str {
         &self.call.correlation_id
+    }
+
+    /// The same, for writes to a resource that still has the entity tag which it had when it was read. Where it has another,
+    /// they fail with [`ErrorKind::PreconditionFailed`], as a repeated write does whose first answer was lost.
+    #[must_use]
+    pub fn matching(&self, etag: &str) -> Self {
+        Self { if_match: Some(etag.to_owned()), ..self.clone() }
     }
 
     /// Reads a resource.
@@ -148,6 +156,9 @@ impl Arm {
         let target = format!("{method} {}", url.path());
         let mut request = Request::new(url, method);
         request.insert_header("accept", "application/json");
+        if let Some(etag) = self.if_match.as_ref().filter(|_| method != Method::Get) {
+            request.insert_header("if-match", etag.clone());
+        }
         if let Some(body) = body {
             request.insert_header("content-type", "application/json");
             request.set_body(body.to_string());

@@ -44,6 +44,22 @@ async fn a_warm_read_is_one_request() {
 }
 
 #[tokio::test]
+async fn a_write_may_be_bound_to_an_entity_tag() {
+    let stub = server(|seen, _| match seen.headers.contains_key("if-match") {
+        true => failure(412, "ConditionNotMet", "The condition is not met."),
+        false => json(200, json!({})),
+    })
+    .await;
+    let arm = stub.azure().arm(soon(10));
+    let bound = arm.matching("\"0x8D\"");
+    let error = bound.delete(GROUP, ApiVersion::RESOURCES).await.unwrap_err();
+    assert_eq!((error.kind, stub.calls()), (ErrorKind::PreconditionFailed, 1));
+    assert_eq!(stub.seen().last().unwrap().headers["if-match"], "\"0x8D\"");
+    get(&bound).await.unwrap();
+    arm.delete(GROUP, ApiVersion::RESOURCES).await.unwrap();
+}
+
+#[tokio::test]
 async fn another_secret_is_another_client() {
     let stub = server(|_, _| json(200, json!({}))).await;
     get(&stub.azure().arm(soon(10))).await.unwrap();

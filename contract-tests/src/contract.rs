@@ -163,7 +163,13 @@ async fn parents(emulator: &Emulator) -> Result<Values, Error> {
         "properties": { "allowBlobPublicAccess": true }
     });
     put(emulator, &account, "2023-05-01", body).await?;
-    let mut values = Values::from([("ResourceGroupId".into(), group.clone()), ("StorageAccountId".into(), account)]);
+    let container = format!("{account}/blobServices/default/containers/contract-tests");
+    put(emulator, &container, "2023-05-01", json!({ "properties": {} })).await?;
+    let mut values = Values::from([
+        ("ResourceGroupId".into(), group.clone()),
+        ("StorageAccountId".into(), account),
+        ("ContainerId".into(), container),
+    ]);
     // One to trust and to give roles to, one to lock, so that its lock is in nobody's way.
     for (value, name) in [("IdentityId", "contract-tests-identity"), ("LockScopeId", "contract-tests-locked")] {
         let identity = format!("{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}");

@@ -20,6 +20,11 @@ const EXEMPTIONS: &[Exemption] = &[
         rule: "TAG015",
         reason: "Azure has no tags on blob services",
     },
+    Exemption {
+        type_name: Some("Azure::Storage::ImmutabilityPolicy"),
+        rule: "TAG015",
+        reason: "Azure has no tags on immutability policies",
+    },
     Exemption { type_name: Some("Azure::Storage::Queue"), rule: "TAG015", reason: "Azure has no tags on queues" },
     Exemption { type_name: Some("Azure::Storage::Table"), rule: "TAG015", reason: "Azure has no tags on tables" },
     Exemption {

@@ -6,6 +6,7 @@ pub mod blob_inventory_policy;
 pub mod blob_service;
 pub mod encryption_scope;
 pub mod file_share;
+pub mod immutability_policy;
 pub mod local_user;
 pub mod management_policy;
 pub mod queue;

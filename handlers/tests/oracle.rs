@@ -9,7 +9,8 @@
 mod scenarios;
 
 use azure_mgmt_storage::package_2023_05::models::{
-    BlobContainer, BlobServiceProperties, LegalHold, StorageAccountCreateParameters, StorageAccountUpdateParameters,
+    BlobContainer, BlobServiceProperties, ImmutabilityPolicy, LegalHold, StorageAccountCreateParameters,
+    StorageAccountUpdateParameters,
 };
 use cfn_provider::Resource;
 use handlers::{REGISTRY, storage};
@@ -36,6 +37,9 @@ fn judged(request: &Recorded) -> Option<(String, Result<Value, serde_json::Error
         }
         ("PUT", ["storageAccounts", _, "blobServices", "default"]) => {
             ("blob service", through::<BlobServiceProperties>(body))
+        }
+        ("PUT", [.., "immutabilityPolicies", "default"]) => {
+            ("immutability policy", through::<ImmutabilityPolicy>(body))
         }
         ("POST", [.., "containers", _, action @ ("setLegalHold" | "clearLegalHold")]) => {
             (*action, through::<LegalHold>(body))
@@ -74,6 +78,7 @@ async fn the_sdk_could_have_sent_what_we_send() {
         storage::storage_account::StorageAccount::TYPE_NAME,
         storage::blob_container::BlobContainer::TYPE_NAME,
         storage::blob_service::BlobService::TYPE_NAME,
+        storage::immutability_policy::ImmutabilityPolicy::TYPE_NAME,
     ];
     for entry in REGISTRY.iter().filter(|entry| types.contains(&entry.type_name)) {
         let scenario = scenarios::of(entry).await.unwrap();
@@ -113,6 +118,7 @@ async fn the_sdk_could_have_sent_what_we_send() {
         "PUT account",
         "PUT blob service",
         "PUT container",
+        "PUT immutability policy",
     ];
     assert_eq!(kinds, expected);
 }

@@ -6,6 +6,7 @@ The type configuration of the emulator comes as JSON in EMULATOR; REQUESTS_CA_BU
 import json
 import os
 
+from azure.core import MatchConditions
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import ClientSecretCredential
 from azure.mgmt.resource.resources import ResourceManagementClient
@@ -90,6 +91,23 @@ refused(ResourceExistsError, "ContainerProtectedFromDeletion", lambda: container
 containers.clear_legal_hold("first", "officialone", "container-one", {"tags": ["tag1"]})
 containers.delete("first", "officialone", "container-one")
 refused(ResourceNotFoundError, "ContainerNotFound", lambda: containers.get("first", "officialone", "container-one"))
+
+# Immutability: nothing without the entity tag, and nothing but extension once locked.
+held = ("first", "officialone", "container-two")
+day = {"properties": {"immutabilityPeriodSinceCreationInDays": 1}}
+policy = containers.create_or_update_immutability_policy(*held, parameters=day)
+assert policy.state == "Unlocked" and containers.get(*held).has_immutability_policy, policy
+match = {"match_condition": MatchConditions.IfNotModified}
+refused(HttpResponseError, "ConditionNotMet", lambda: containers.lock_immutability_policy(*held, etag='"other"', **match))
+policy = containers.delete_immutability_policy(*held, etag=policy.etag, **match)
+assert policy.state == "Deleted" and containers.get_immutability_policy(*held).state == "Deleted"
+policy = containers.create_or_update_immutability_policy(*held, parameters=day)
+policy = containers.lock_immutability_policy(*held, etag=policy.etag, **match)
+longer = {"properties": {"immutabilityPeriodSinceCreationInDays": 2}}
+policy = containers.extend_immutability_policy(*held, parameters=longer, etag=policy.etag, **match)
+assert (policy.state, policy.immutability_period_since_creation_in_days) == ("Locked", 2), policy
+locked = "ContainerImmutabilityPolicyFailure"
+refused(HttpResponseError, locked, lambda: containers.delete_immutability_policy(*held, etag=policy.etag, **match))
 
 # The blob service: written whole, and set back.
 services = client(StorageManagementClient, "2025-08-01").blob_services

@@ -7,6 +7,7 @@ mod blob_service;
 mod encryption_scope;
 mod federated_identity_credential;
 mod file_share;
+mod immutability_policy;
 mod local_user;
 mod management_lock;
 mod management_policy;
@@ -28,8 +29,9 @@ use handlers::{
     resources::resource_group::ResourceGroup,
     storage::{
         blob_container::BlobContainer, blob_inventory_policy::BlobInventoryPolicy, blob_service::BlobService,
-        encryption_scope::EncryptionScope, file_share::FileShare, local_user::LocalUser,
-        management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount, table::Table,
+        encryption_scope::EncryptionScope, file_share::FileShare, immutability_policy::ImmutabilityPolicy,
+        local_user::LocalUser, management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
+        table::Table,
     },
 };
 use sandbox::azure::{Emulator, Options};
@@ -101,6 +103,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         StorageAccount::TYPE_NAME => storage_account::scenario(emulator).await,
         BlobService::TYPE_NAME => blob_service::scenario(emulator).await,
         BlobContainer::TYPE_NAME => blob_container::scenario(emulator).await,
+        ImmutabilityPolicy::TYPE_NAME => immutability_policy::scenario(emulator).await,
         Queue::TYPE_NAME => queue::scenario(emulator).await,
         Table::TYPE_NAME => table::scenario(emulator).await,
         FileShare::TYPE_NAME => file_share::scenario(emulator).await,

@@ -13,8 +13,8 @@ use super::http::{Answer, Outcome, Request};
 use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
-    Options, accounts, containers, encryption_scopes, groups, held, identities, local_users, locks, policies,
-    role_assignments, role_definitions, services, vaults,
+    Options, accounts, containers, encryption_scopes, groups, held, identities, immutability_policies, local_users,
+    locks, policies, role_assignments, role_definitions, services, vaults,
 };
 
 /// One resource type. What it does not define, it does not support, as Azure does.
@@ -67,6 +67,7 @@ const TYPES: &[&dyn ResourceType] = &[
     &services::QUEUES,
     &services::TABLES,
     &containers::Container,
+    &immutability_policies::ImmutabilityPolicy,
     &held::Share,
     &held::Queue,
     &held::Table,

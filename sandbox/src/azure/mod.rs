@@ -30,6 +30,7 @@ mod held;
 mod http;
 mod identities;
 mod ids;
+mod immutability_policies;
 mod local_users;
 mod locks;
 mod merge;

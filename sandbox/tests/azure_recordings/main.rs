@@ -52,6 +52,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 const ACCOUNT: &str = "Microsoft.Storage/storageAccounts";
 const KEYS: &str = "Microsoft.Storage/storageAccounts/listKeys";
 const BLOB_SERVICE: &str = "Microsoft.Storage/storageAccounts/blobServices";
+const IMMUTABILITY: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies";
 const GROUP: &str = "Microsoft.Resources/resourceGroups";
 const SHARE: &str = "Microsoft.Storage/storageAccounts/fileServices/shares";
 const SCOPE: &str = "Microsoft.Storage/storageAccounts/encryptionScopes";
@@ -256,7 +257,7 @@ impl Replay<'_> {
         let body = &body;
         // Recorded time is compressed: what Azure did in minutes takes milliseconds here, but not none.
         for _ in 0..12 {
-            let (answer, location) = self.send(method, &url, body).await;
+            let (answer, location) = self.send_matching(method, &url, body, self.tag(interaction)).await;
             let code = answer.body["error"]["code"].as_str().unwrap_or_default();
             let passes = ["ContainerOperationFailure", "PrincipalNotFound", CONCURRENT].contains(&code);
             let waits = matches!(method, "GET" | "HEAD") || passes;
@@ -275,13 +276,35 @@ impl Replay<'_> {
             }
             return Ok(answer);
         }
-        let (answer, _) = self.send(method, &url, body).await;
+        let (answer, _) = self.send_matching(method, &url, body, self.tag(interaction)).await;
         Ok(answer)
     }
 
+    /// The entity tag that a request was bound to: not the recorded one, but what the emulator calls it.
+    fn tag(&self, interaction: &Value) -> Option<String> {
+        interaction["request_headers"]["if-match"].as_str()?;
+        let path = text(interaction, "path");
+        let id = path.trim_end_matches("/lock").trim_end_matches("/extend");
+        let document = self.emulator.get(id)?;
+        document["etag"].as_str().map(str::to_owned)
+    }
+
     async fn send(&self, method: &str, url: &str, body: &Value) -> (Answer, Option<String>) {
+        self.send_matching(method, url, body, None).await
+    }
+
+    async fn send_matching(
+        &self,
+        method: &str,
+        url: &str,
+        body: &Value,
+        tag: Option<String>,
+    ) -> (Answer, Option<String>) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.client.request(method, url).bearer_auth(&self.token);
+        if let Some(tag) = tag {
+            request = request.header("if-match", tag);
+        }
         if !body.is_null() {
             request = request.json(body);
         }
@@ -304,6 +327,9 @@ const KINDS: &[&str] = &[
     "Microsoft.Storage/storageAccounts/blobServices/containers",
     "Microsoft.Storage/storageAccounts/blobServices/containers/clearLegalHold",
     "Microsoft.Storage/storageAccounts/blobServices/containers/setLegalHold",
+    IMMUTABILITY,
+    "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/lock",
+    "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/extend",
     SHARE,
     "Microsoft.Storage/storageAccounts/queueServices/queues",
     "Microsoft.Storage/storageAccounts/tableServices/tables",
