@@ -22,8 +22,8 @@ use resources::resource_group::ResourceGroup;
 use storage::{
     blob_container::BlobContainer, blob_inventory_policy::BlobInventoryPolicy, blob_service::BlobService,
     encryption_scope::EncryptionScope, file_share::FileShare, immutability_policy::ImmutabilityPolicy,
-    local_user::LocalUser, management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
-    table::Table,
+    local_user::LocalUser, management_policy::ManagementPolicy, object_replication_policy::ObjectReplicationPolicy,
+    queue::Queue, storage_account::StorageAccount, table::Table,
 };
 
 /// Every type that `bootstrap` serves.
@@ -33,6 +33,7 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<BlobService>(),
     Entry::of::<BlobContainer>(),
     Entry::of::<ImmutabilityPolicy>(),
+    Entry::of::<ObjectReplicationPolicy>(),
     Entry::of::<Queue>(),
     Entry::of::<Table>(),
     Entry::of::<FileShare>(),

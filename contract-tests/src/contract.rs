@@ -31,6 +31,8 @@ pub struct Cloud {
     cfn: Arc<Cfn>,
     type_configuration: PathBuf,
     values: Values,
+    /// What stood there before any contract test.
+    standing: Vec<String>,
 }
 
 impl Cloud {
@@ -55,7 +57,8 @@ impl Cloud {
             .and_then(|()| fs::write(&type_configuration, emulator.type_configuration().to_string()))
             .map_err(Error::io(format!("writing {}", type_configuration.display())))?;
         let values = parents(&emulator).await?;
-        Ok(Cloud { emulator, lambda, _sts: sts, bootstrap, cfn: Arc::new(cfn), type_configuration, values })
+        let standing = emulator.resources();
+        Ok(Cloud { emulator, lambda, _sts: sts, bootstrap, cfn: Arc::new(cfn), type_configuration, values, standing })
     }
 
     /// Takes the client secret out of the type configuration: the handlers sign in by the caller's session from now on.
@@ -108,7 +111,7 @@ impl Cloud {
     /// gone as Azure lets it be, and so is a blob service in which nothing is on.
     pub fn leftovers(&self) -> Vec<String> {
         let mut left = self.emulator.resources();
-        left.retain(|id| !self.values.values().any(|parent| parent.eq_ignore_ascii_case(id)));
+        left.retain(|id| !self.standing.contains(id));
         left.retain(|id| self.emulator.get(id).is_some_and(|found| !is_gone(id, &found["properties"])));
         left
     }
@@ -162,7 +165,7 @@ async fn parents(emulator: &Emulator) -> Result<Values, Error> {
         // Else a container could not be made public.
         "properties": { "allowBlobPublicAccess": true }
     });
-    put(emulator, &account, "2023-05-01", body).await?;
+    put(emulator, &account, "2023-05-01", body.clone()).await?;
     let container = format!("{account}/blobServices/default/containers/contract-tests");
     put(emulator, &container, "2023-05-01", json!({ "properties": {} })).await?;
     let mut values = Values::from([
@@ -170,6 +173,14 @@ async fn parents(emulator: &Emulator) -> Result<Values, Error> {
         ("StorageAccountId".into(), account),
         ("ContainerId".into(), container),
     ]);
+    // Two between which blobs are replicated, prepared for it.
+    for (value, name) in [("SourceAccountId", "contractsource"), ("DestinationAccountId", "contractdestination")] {
+        let account = format!("{group}/providers/Microsoft.Storage/storageAccounts/{name}");
+        put(emulator, &account, "2023-05-01", body.clone()).await?;
+        let settings = json!({ "properties": { "isVersioningEnabled": true, "changeFeed": { "enabled": true } } });
+        put(emulator, &format!("{account}/blobServices/default"), "2023-05-01", settings).await?;
+        values.insert(value.into(), account);
+    }
     // One to trust and to give roles to, one to lock, so that its lock is in nobody's way.
     for (value, name) in [("IdentityId", "contract-tests-identity"), ("LockScopeId", "contract-tests-locked")] {
         let identity = format!("{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}");

@@ -25,6 +25,11 @@ const EXEMPTIONS: &[Exemption] = &[
         rule: "TAG015",
         reason: "Azure has no tags on immutability policies",
     },
+    Exemption {
+        type_name: Some("Azure::Storage::ObjectReplicationPolicy"),
+        rule: "TAG015",
+        reason: "Azure has no tags on replication policies",
+    },
     Exemption { type_name: Some("Azure::Storage::Queue"), rule: "TAG015", reason: "Azure has no tags on queues" },
     Exemption { type_name: Some("Azure::Storage::Table"), rule: "TAG015", reason: "Azure has no tags on tables" },
     Exemption {

@@ -9,6 +9,7 @@ pub mod file_share;
 pub mod immutability_policy;
 pub mod local_user;
 pub mod management_policy;
+pub mod object_replication_policy;
 pub mod queue;
 pub mod storage_account;
 pub mod table;

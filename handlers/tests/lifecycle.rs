@@ -207,12 +207,9 @@ async fn a_fault_at_any_call_of_a_create_loses_nothing() {
                     scenario.emulator.resources().into_iter().filter(|id| !before.contains(id)).collect();
                 match answer.status {
                     OperationStatus::Success => {
-                        let id = answer.resource_model.unwrap()["Id"].as_str().unwrap().to_lowercase();
-                        assert!(made.iter().any(|made| made.to_lowercase() == id), "{about}");
-                        assert!(
-                            made.iter().all(|made| made.to_lowercase().starts_with(&id)),
-                            "an orphan: {made:?}: {about}"
-                        );
+                        let id = answer.resource_model.unwrap()["Id"].as_str().unwrap().to_owned();
+                        assert!(!made.is_empty(), "{about}");
+                        assert!(made.iter().all(|made| (scenario.is_of)(made, &id)), "an orphan: {made:?}: {about}");
                     }
                     // Only before anything was asked for, and then nothing is there.
                     _ => assert!(call == 0 && made.is_empty(), "{about}, left {made:?}"),
@@ -291,11 +288,11 @@ async fn lists_go_on_over_pages() {
 }
 
 #[tokio::test]
-async fn a_warm_read_is_one_call() {
+async fn a_warm_read_is_as_few_calls_as_can_be() {
     for scenario in each().await {
         let created = scenario.harness.create(&scenario.minimal).await.unwrap();
         let before = scenario.emulator.requests().len();
         scenario.harness.read(&created).await.unwrap();
-        assert_eq!(scenario.emulator.requests().len() - before, 1, "{:?}", scenario.calls());
+        assert_eq!(scenario.emulator.requests().len() - before, scenario.read_calls, "{:?}", scenario.calls());
     }
 }

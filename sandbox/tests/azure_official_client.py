@@ -128,6 +128,29 @@ services.set_service_properties("first", "officialone", {"properties": {"isVersi
 service = services.get_service_properties("first", "officialone")
 assert service.is_versioning_enabled is False and service.change_feed is None, service
 
+# Object replication: the destination first, then the source under the same ids.
+replications = client(StorageManagementClient, "2025-08-01").object_replication_policies
+ends = {
+    "sourceAccount": accounts.get_properties("first", "officialone").id,
+    "destinationAccount": accounts.get_properties("first", "officialtwo").id,
+}
+rules = [{"sourceContainer": "one", "destinationContainer": "two"}]
+replication = {"properties": {**ends, "rules": rules, "metrics": {"enabled": True}}}
+destination, source = ("first", "officialtwo"), ("first", "officialone")
+unprepared = lambda: replications.create_or_update(*destination, "default", replication)
+refused(HttpResponseError, "FeatureNotSupportedForAccount", unprepared)
+for end in [destination, source]:
+    prepared = {"isVersioningEnabled": True, "changeFeed": {"enabled": True}}
+    services.set_service_properties(*end, {"properties": prepared})
+policy = replications.create_or_update(*destination, "default", replication)
+refused(HttpResponseError, "'default' is not allowed", lambda: replications.create_or_update(*source, "default", replication))
+followed = replications.create_or_update(*source, policy.policy_id, policy)
+assert followed.enabled_time and followed.rules[0].rule_id == policy.rules[0].rule_id, followed
+assert [found.name for found in replications.list(*destination)] == [policy.policy_id]
+for end in [source, destination]:
+    replications.delete(*end, policy.policy_id)
+    assert list(replications.list(*end)) == []
+
 # Deletion.
 accounts.delete("first", "officialone")
 refused(ResourceNotFoundError, "ResourceNotFound", lambda: accounts.get_properties("first", "officialone"))

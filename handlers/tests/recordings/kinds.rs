@@ -131,7 +131,11 @@ pub(crate) const KINDS: &[Kind] = &[
 ];
 
 /// Types that have their recordings checked by a test of their own, and where.
-pub(crate) const ELSEWHERE: &[(&str, &str)] = &[("Azure::Storage::BlobService", "handlers/tests/blob_service.rs")];
+pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
+    ("Azure::Storage::BlobService", "handlers/tests/blob_service.rs"),
+    ("Azure::Storage::ImmutabilityPolicy", "handlers/tests/immutability_policy.rs"),
+    ("Azure::Storage::ObjectReplicationPolicy", "handlers/tests/object_replication_policy.rs"),
+];
 
 impl Kind {
     /// The type that a path ends in, and whether it is the type's list.

@@ -11,6 +11,7 @@ mod immutability_policy;
 mod local_user;
 mod management_lock;
 mod management_policy;
+mod object_replication_policy;
 mod queue;
 mod resource_group;
 mod role_assignment;
@@ -30,8 +31,8 @@ use handlers::{
     storage::{
         blob_container::BlobContainer, blob_inventory_policy::BlobInventoryPolicy, blob_service::BlobService,
         encryption_scope::EncryptionScope, file_share::FileShare, immutability_policy::ImmutabilityPolicy,
-        local_user::LocalUser, management_policy::ManagementPolicy, queue::Queue, storage_account::StorageAccount,
-        table::Table,
+        local_user::LocalUser, management_policy::ManagementPolicy, object_replication_policy::ObjectReplicationPolicy,
+        queue::Queue, storage_account::StorageAccount, table::Table,
     },
 };
 use sandbox::azure::{Emulator, Options};
@@ -53,6 +54,10 @@ pub(crate) struct Scenario {
     pub(crate) set_up: usize,
     /// The parent has one at most.
     pub(crate) one_per_parent: bool,
+    /// How many calls a READ takes.
+    pub(crate) read_calls: usize,
+    /// Whether an ARM id is the resource of this `Id`, or in it.
+    pub(crate) is_of: fn(&str, &str) -> bool,
     /// Properties that Azure takes only together with others, and those.
     pub(crate) needs: &'static [(&'static str, &'static [&'static str])],
 }
@@ -64,7 +69,19 @@ impl Scenario {
         full.as_object_mut().expect("a model").extend(optional.as_object().expect("a model").clone());
         full["Profile"] = "default".into();
         let set_up = emulator.requests().len();
-        Self { emulator, harness, minimal, full, updates, distinct: None, set_up, one_per_parent: false, needs: &[] }
+        Self {
+            emulator,
+            harness,
+            minimal,
+            full,
+            updates,
+            distinct: None,
+            set_up,
+            one_per_parent: false,
+            read_calls: 1,
+            is_of: is_below,
+            needs: &[],
+        }
     }
 
     /// The same for a type of which no two may share a value of `property`.
@@ -94,6 +111,10 @@ impl Scenario {
     }
 }
 
+fn is_below(made: &str, id: &str) -> bool {
+    made.to_lowercase().starts_with(&id.to_lowercase())
+}
+
 /// The type of a row, on an emulator of its own; `None` for a type that the suites do not know.
 pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
     let small_pages = Options { page_size: 2, ..Options::default() };
@@ -104,6 +125,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         BlobService::TYPE_NAME => blob_service::scenario(emulator).await,
         BlobContainer::TYPE_NAME => blob_container::scenario(emulator).await,
         ImmutabilityPolicy::TYPE_NAME => immutability_policy::scenario(emulator).await,
+        ObjectReplicationPolicy::TYPE_NAME => object_replication_policy::scenario(emulator).await,
         Queue::TYPE_NAME => queue::scenario(emulator).await,
         Table::TYPE_NAME => table::scenario(emulator).await,
         FileShare::TYPE_NAME => file_share::scenario(emulator).await,

@@ -14,7 +14,7 @@ use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
     Options, accounts, containers, encryption_scopes, groups, held, identities, immutability_policies, local_users,
-    locks, policies, role_assignments, role_definitions, services, vaults,
+    locks, object_replication_policies, policies, role_assignments, role_definitions, services, vaults,
 };
 
 /// One resource type. What it does not define, it does not support, as Azure does.
@@ -68,6 +68,7 @@ const TYPES: &[&dyn ResourceType] = &[
     &services::TABLES,
     &containers::Container,
     &immutability_policies::ImmutabilityPolicy,
+    &object_replication_policies::ObjectReplicationPolicy,
     &held::Share,
     &held::Queue,
     &held::Table,

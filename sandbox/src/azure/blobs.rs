@@ -40,6 +40,7 @@ enum Lives {
 pub(super) struct Protection {
     pub(super) versioning: bool,
     pub(super) soft_delete: bool,
+    pub(super) change_feed: bool,
 }
 
 /// Where a path of the endpoint points to.

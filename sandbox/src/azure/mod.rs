@@ -34,6 +34,7 @@ mod immutability_policies;
 mod local_users;
 mod locks;
 mod merge;
+mod object_replication_policies;
 mod policies;
 mod role_assignments;
 mod role_definitions;

@@ -35,6 +35,7 @@ pub(super) fn protection(state: &State, account: &str) -> Protection {
         Some(service) => Protection {
             versioning: service["properties"]["isVersioningEnabled"] == true,
             soft_delete: service["properties"]["deleteRetentionPolicy"]["enabled"] == true,
+            change_feed: service["properties"]["changeFeed"]["enabled"] == true,
         },
     }
 }

@@ -53,6 +53,7 @@ const ACCOUNT: &str = "Microsoft.Storage/storageAccounts";
 const KEYS: &str = "Microsoft.Storage/storageAccounts/listKeys";
 const BLOB_SERVICE: &str = "Microsoft.Storage/storageAccounts/blobServices";
 const IMMUTABILITY: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies";
+const REPLICATION: &str = "Microsoft.Storage/storageAccounts/objectReplicationPolicies";
 const GROUP: &str = "Microsoft.Resources/resourceGroups";
 const SHARE: &str = "Microsoft.Storage/storageAccounts/fileServices/shares";
 const SCOPE: &str = "Microsoft.Storage/storageAccounts/encryptionScopes";
@@ -164,6 +165,8 @@ struct Replay<'a> {
     group_poll: Option<String>,
     /// The principals of the recorded identities, and what the emulator calls them.
     principals: BTreeMap<String, Value>,
+    /// The recorded ids of replication policies and their rules, and what the emulator calls them.
+    replications: BTreeMap<String, String>,
 }
 
 async fn replay(file: PathBuf) -> Tally {
@@ -179,6 +182,7 @@ async fn replay(file: PathBuf) -> Tally {
         account_poll: None,
         group_poll: None,
         principals: BTreeMap::new(),
+        replications: BTreeMap::new(),
     };
     for interaction in replay.interactions {
         let place = format!("{} {}", recording["name"].as_str().unwrap(), interaction["seq"]);
@@ -254,7 +258,7 @@ impl Replay<'_> {
         if let Some(known) = self.principals.get(&principal).filter(|_| expected < 300) {
             body["properties"]["principalId"] = known.clone();
         }
-        let body = &body;
+        let (url, body) = (self.translated(&url), &self.translated(&body.to_string()).parse::<Value>().unwrap());
         // Recorded time is compressed: what Azure did in minutes takes milliseconds here, but not none.
         for _ in 0..12 {
             let (answer, location) = self.send_matching(method, &url, body, self.tag(interaction)).await;
@@ -268,6 +272,7 @@ impl Replay<'_> {
             match (method, kind.as_str()) {
                 ("PUT", ACCOUNT) if answer.status == 202 => self.account_poll = location,
                 ("DELETE", GROUP) => self.group_poll = location,
+                ("PUT", REPLICATION) => self.learn(&interaction["response_body"], &answer.body),
                 (_, IDENTITY) => {
                     let recorded = text(&interaction["response_body"]["properties"], "principalId").to_owned();
                     self.principals.insert(recorded, answer.body["properties"]["principalId"].clone());
@@ -278,6 +283,21 @@ impl Replay<'_> {
         }
         let (answer, _) = self.send_matching(method, &url, body, self.tag(interaction)).await;
         Ok(answer)
+    }
+
+    /// Notes what the emulator calls a policy and its rules.
+    fn learn(&mut self, recorded: &Value, own: &Value) {
+        let ids = |document: &Value| {
+            let rules = document["properties"]["rules"].as_array().cloned().unwrap_or_default();
+            let ids = std::iter::once(document["name"].clone()).chain(rules.iter().map(|rule| rule["ruleId"].clone()));
+            ids.filter_map(|id| id.as_str().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        self.replications.extend(ids(recorded).into_iter().zip(ids(own)));
+    }
+
+    /// What was recorded, in the emulator's names.
+    fn translated(&self, text: &str) -> String {
+        self.replications.iter().fold(text.to_owned(), |text, (recorded, own)| text.replace(recorded, own))
     }
 
     /// The entity tag that a request was bound to: not the recorded one, but what the emulator calls it.
@@ -328,6 +348,7 @@ const KINDS: &[&str] = &[
     "Microsoft.Storage/storageAccounts/blobServices/containers/clearLegalHold",
     "Microsoft.Storage/storageAccounts/blobServices/containers/setLegalHold",
     IMMUTABILITY,
+    REPLICATION,
     "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/lock",
     "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/extend",
     SHARE,
