@@ -3,6 +3,7 @@
 pub mod authorization;
 mod geography;
 mod identifier;
+pub mod insights;
 pub mod key_vault;
 pub mod managed_identity;
 pub mod profile;
@@ -14,6 +15,7 @@ mod translate;
 
 use authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment};
 use cfn_provider::Entry;
+use insights::diagnostic_setting::DiagnosticSetting;
 use key_vault::vault::Vault;
 use managed_identity::{
     federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
@@ -46,4 +48,5 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<RoleAssignment>(),
     Entry::of::<ManagementLock>(),
     Entry::of::<Vault>(),
+    Entry::of::<DiagnosticSetting>(),
 ];

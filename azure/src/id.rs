@@ -14,6 +14,7 @@ const SPELLINGS: &[&str] = &[
     "resourceGroups",
     "providers",
     "Microsoft.Authorization",
+    "Microsoft.Insights",
     "Microsoft.KeyVault",
     "Microsoft.ManagedIdentity",
     "Microsoft.Network",
@@ -21,6 +22,7 @@ const SPELLINGS: &[&str] = &[
     "Microsoft.Storage",
     "blobServices",
     "containers",
+    "diagnosticSettings",
     "encryptionScopes",
     "fileServices",
     "immutabilityPolicies",
@@ -324,9 +326,9 @@ mod tests {
         for _ in 0..2_000 {
             let mut id = ResourceId::group(names[next(names.len())], names[next(names.len())]);
             for _ in 0..next(3) {
-                id = id.provider(SPELLINGS[3 + next(6)], SPELLINGS[9 + next(20)], names[next(names.len())]);
+                id = id.provider(SPELLINGS[3 + next(7)], SPELLINGS[10 + next(20)], names[next(names.len())]);
                 for _ in 0..next(3) {
-                    id = id.child(SPELLINGS[9 + next(20)], names[next(names.len())]);
+                    id = id.child(SPELLINGS[10 + next(20)], names[next(names.len())]);
                 }
             }
             let text = id.to_string();

@@ -77,6 +77,11 @@ const EXEMPTIONS: &[Exemption] = &[
         rule: "TAG015",
         reason: "Azure has no tags on locks",
     },
+    Exemption {
+        type_name: Some("Azure::Insights::DiagnosticSetting"),
+        rule: "TAG015",
+        reason: "Azure has no tags on diagnostic settings",
+    },
 ];
 
 const NO_AWS_TAGS: &str =

@@ -5,6 +5,7 @@
 use cfn_provider::{HandlerErrorCode as Code, testing::Harness};
 use handlers::{
     authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
+    insights::diagnostic_setting::DiagnosticSetting,
     managed_identity::{
         federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
     },
@@ -215,4 +216,47 @@ async fn credentials_of_one_identity_take_turns() {
     twin["Subject"] = model("one")["Subject"].clone();
     let refused = credentials.create(&twin).await.unwrap_err();
     assert!(refused.message.contains("Issuer and subject combination already exists"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn what_azure_adds_to_a_diagnostic_setting_is_no_drift() {
+    let azure = Azure::start(Duration::from_millis(1)).await;
+    let identity = azure.identity("watched").await;
+    let sink = |name: &str| {
+        let group = azure.group["Id"].as_str().unwrap();
+        json!(format!("{group}/providers/Microsoft.Storage/storageAccounts/{name}"))
+    };
+    let settings = azure.of::<DiagnosticSetting>();
+    let model = json!({
+        "Scope": identity["Id"], "StorageAccountId": sink("logs"), "Logs": [{"CategoryGroup": "audit"}],
+        "LogAnalyticsDestinationType": "Dedicated"
+    });
+    let created = settings.create(&model).await.unwrap();
+    assert_eq!(created["Logs"], model["Logs"], "no retention policy, no empty category");
+    assert_eq!(created["Metrics"], json!([]), "a metric that is not sent is not shown");
+    assert_eq!(
+        created["Id"].as_str().unwrap().matches("userAssignedIdentities").count(),
+        1,
+        "in the template's casing"
+    );
+    assert_eq!(settings.list(&model).await.unwrap(), std::slice::from_ref(&created));
+
+    let twin = json!({"Scope": identity["Id"], "SettingName": "twin", "StorageAccountId": sink("logs"), "Logs": model["Logs"]});
+    let refused = settings.create(&twin).await.unwrap_err();
+    assert!(refused.message.contains("can't be reused"), "{}", refused.message);
+
+    let asked = azure.emulator.requests().len();
+    for (change, part) in [
+        (json!({"StorageAccountId": null}), "one of StorageAccountId"),
+        (json!({"EventHubName": "h"}), "/EventHubName: needs"),
+        (json!({"Logs": [{"Category": "a"}, {"Category": "a", "CategoryGroup": "b"}]}), "/Logs/1: needs either"),
+        (json!({"Logs": [{}]}), "/Logs/0: needs either"),
+    ] {
+        let mut wrong = model.clone();
+        wrong.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        wrong.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let refused = settings.create(&wrong).await.unwrap_err();
+        assert!(refused.code == Code::InvalidRequest && refused.message.contains(part), "{}", refused.message);
+    }
+    assert_eq!(azure.emulator.requests().len(), asked, "refused before Azure is asked");
 }

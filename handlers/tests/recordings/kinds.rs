@@ -3,6 +3,7 @@
 use cfn_provider::{Resource, testing::Harness};
 use handlers::{
     authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
+    insights::diagnostic_setting::DiagnosticSetting,
     key_vault::vault::Vault,
     managed_identity::{
         federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
@@ -127,6 +128,12 @@ pub(crate) const KINDS: &[Kind] = &[
         )
     },
     row::<Vault>("microsoft.keyvault/vaults", "VaultName", GROUP, models::vault),
+    row::<DiagnosticSetting>(
+        "microsoft.insights/diagnosticsettings",
+        "SettingName",
+        ("Scope", Parent::Scope),
+        models::diagnostic_setting,
+    ),
     row::<ManagementLock>("microsoft.authorization/locks", "LockName", ("Scope", Parent::Scope), models::plain),
 ];
 

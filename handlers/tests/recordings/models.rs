@@ -27,6 +27,17 @@ pub(crate) fn vault(key: &str, value: &Value) -> Vec<(String, Value)> {
     property
 }
 
+/// What is there is sent.
+pub(crate) fn diagnostic_setting(key: &str, value: &Value) -> Vec<(String, Value)> {
+    match value.as_array() {
+        Some(entries) => {
+            let sent = entries.iter().filter(|entry| entry["enabled"] == true);
+            vec![(capital(key), sent.map(pascal).collect())]
+        }
+        None => plain(key, value),
+    }
+}
+
 pub(crate) fn container(key: &str, value: &Value) -> Vec<(String, Value)> {
     match value["tags"].as_array() {
         Some(tags) if key == "legalHold" && !tags.is_empty() => {

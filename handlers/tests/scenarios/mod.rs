@@ -4,6 +4,7 @@
 mod blob_container;
 mod blob_inventory_policy;
 mod blob_service;
+mod diagnostic_setting;
 mod encryption_scope;
 mod federated_identity_credential;
 mod file_share;
@@ -23,6 +24,7 @@ mod vault;
 use cfn_provider::{Entry, Resource, testing::Harness};
 use handlers::{
     authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
+    insights::diagnostic_setting::DiagnosticSetting,
     key_vault::vault::Vault,
     managed_identity::{
         federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
@@ -138,6 +140,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         RoleAssignment::TYPE_NAME => role_assignment::scenario(emulator).await,
         ManagementLock::TYPE_NAME => management_lock::scenario(emulator).await,
         Vault::TYPE_NAME => vault::scenario(emulator).await,
+        DiagnosticSetting::TYPE_NAME => diagnostic_setting::scenario(emulator).await,
         _ => return None,
     })
 }

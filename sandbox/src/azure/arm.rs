@@ -13,8 +13,9 @@ use super::http::{Answer, Outcome, Request};
 use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
-    Options, accounts, containers, encryption_scopes, groups, held, identities, immutability_policies, local_users,
-    locks, object_replication_policies, policies, role_assignments, role_definitions, services, vaults,
+    Options, accounts, containers, diagnostic_settings, encryption_scopes, groups, held, identities,
+    immutability_policies, local_users, locks, object_replication_policies, policies, role_assignments,
+    role_definitions, services, vaults,
 };
 
 /// One resource type. What it does not define, it does not support, as Azure does.
@@ -82,6 +83,7 @@ const TYPES: &[&dyn ResourceType] = &[
     &role_definitions::RoleDefinition,
     &locks::Lock,
     &vaults::Vault,
+    &diagnostic_settings::DiagnosticSetting,
 ];
 
 /// One request to ARM, with all it may look at and change.

@@ -105,6 +105,13 @@ impl Id {
         Id([parent, rest].concat())
     }
 
+    /// The id of an extension resource in the casing of Azure Monitor: all in lower case but its own type and name.
+    pub(super) fn below_lower_case(&self) -> String {
+        let text = self.to_string();
+        let (above, own) = text.split_at(text.len() - self.0[self.0.len() - 2..].join("/").len());
+        format!("{}{own}", above.to_lowercase())
+    }
+
     pub(super) fn subscription(&self) -> &str {
         self.0.get(1).map_or("", String::as_str)
     }

@@ -21,6 +21,7 @@ mod authority;
 mod blobs;
 mod containers;
 mod data_plane;
+mod diagnostic_settings;
 mod encryption_scopes;
 mod entra;
 mod faults;

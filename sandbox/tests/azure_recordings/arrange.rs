@@ -64,6 +64,9 @@ impl Replay<'_> {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         let is_list = !segments.len().is_multiple_of(2);
         let provider = segments.iter().rposition(|word| *word == "providers").unwrap_or_default();
+        if !interaction["request_body"]["properties"]["marketplacePartnerId"].is_null() {
+            return Err("a partner's resource".into());
+        }
         // The first type below a provider hangs on what is before it, any further one on the type before it.
         let above = if segments.len() <= provider + 4 { provider } else { segments.len() - 2 };
         let parent = format!("/{}", segments[..above].join("/"));

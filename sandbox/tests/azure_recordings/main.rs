@@ -72,11 +72,12 @@ const UNCOMPARED: &[(&str, &str)] = &[
     ("Microsoft.Storage/storageAccounts/queueServices", "there to have queues below it; its settings do nothing"),
     ("Microsoft.Storage/storageAccounts/tableServices", "there to have tables below it; its settings do nothing"),
 ];
+const DIAGNOSTIC_SETTING: &str = "Microsoft.Insights/diagnosticSettings";
 const VAULT: &str = "Microsoft.KeyVault/vaults";
 const DELETED_VAULT: &str = "Microsoft.KeyVault/locations/deletedVaults";
 const CONCURRENT: &str = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity";
 /// What is no storage, and lives in a group or is said of any resource.
-const NEIGHBOURS: &[&str] = &[IDENTITY, CREDENTIAL, ROLE_ASSIGNMENT, LOCK];
+const NEIGHBOURS: &[&str] = &[IDENTITY, CREDENTIAL, ROLE_ASSIGNMENT, LOCK, DIAGNOSTIC_SETTING];
 
 #[derive(Default)]
 struct Tally {
@@ -361,6 +362,7 @@ const KINDS: &[&str] = &[
     "Microsoft.Storage/storageAccounts/localUsers/regeneratePassword",
     VAULT,
     DELETED_VAULT,
+    DIAGNOSTIC_SETTING,
     IDENTITY,
     CREDENTIAL,
     ROLE_ASSIGNMENT,

@@ -1,0 +1,3 @@
+//! Microsoft.Insights: Azure Monitor.
+
+pub mod diagnostic_setting;
