@@ -6,6 +6,7 @@ mod cloudformation;
 pub mod component;
 pub mod deploy;
 pub mod lambda;
+pub mod package;
 pub mod process;
 pub mod progress;
 pub mod proof;

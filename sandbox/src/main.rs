@@ -201,7 +201,9 @@ fn outputs(stack: &Stack) {
 
 /// What to put into a shell so that other tools find the sandbox.
 fn reach(endpoints: &Endpoints) {
-    println!("export AWS_ENDPOINT_URL={} AWS_ENDPOINT_URL_STS={} AWS_REGION={REGION}", endpoints.aws, endpoints.sts);
+    println!("export AWS_ENDPOINT_URL={} AWS_ENDPOINT_URL_STS={}", endpoints.aws, endpoints.sts);
+    // The first version of the AWS command line reads the region's second name only.
+    println!("export AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}");
     println!("export AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox");
     println!("# cfn test: --endpoint {} --function-name bootstrap", endpoints.lambda);
     println!("#   --typeconfig {}", endpoints.type_configuration.display());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use aws_sdk_cloudformation::types::StackResource;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use crate::deploy::{Error, refused, s3};
@@ -55,26 +55,25 @@ async fn container(endpoints: &Endpoints, id: &str) -> Result<String, Error> {
     let azure = Azure::new(endpoints).await?;
     let (account, container) = split(id)?;
     let url = format!("{}/{container}", azure.blob_endpoint(account).await?);
-    let token = azure.token("https://storage.azure.com/.default").await?;
-    let blob = |request: RequestBuilder| request.bearer_auth(&token).header("x-ms-version", BLOB_API);
     let (address, what) = (format!("{url}/{KEY}"), |verb: &str| format!("{verb} a blob in container {url}"));
-    let put = azure.client.put(&address).header("x-ms-blob-type", "BlockBlob").body(BODY);
-    send(&what("putting"), blob(put)).await?;
-    let got = send(&what("getting"), blob(azure.client.get(&address))).await?;
+    let put = azure.blob(Method::PUT, &address).await?.header("x-ms-blob-type", "BlockBlob").body(BODY);
+    send(&what("putting"), put).await?;
+    let got = send(&what("getting"), azure.blob(Method::GET, &address).await?).await?;
     same(&what("getting"), &got.bytes().await.map_err(|e| failed(what("getting"), e))?)?;
-    send(&what("deleting"), blob(azure.client.delete(&address))).await?;
+    send(&what("deleting"), azure.blob(Method::DELETE, &address).await?).await?;
     Ok(url)
 }
 
-/// Azure as any client sees it: a token for the web identity token of AWS, then ARM.
-struct Azure {
+/// Azure as any client sees it: a token for the web identity token of AWS, then ARM or the blobs.
+pub struct Azure {
     client: Client,
     configuration: Value,
     sts: String,
 }
 
 impl Azure {
-    async fn new(endpoints: &Endpoints) -> Result<Self, Error> {
+    /// Whoever the sandbox's type configuration names. Sends nothing.
+    pub async fn new(endpoints: &Endpoints) -> Result<Self, Error> {
         let what = "reaching Azure";
         let pem = fs::read(&endpoints.certificate_authority).map_err(|e| failed(what, e))?;
         let text = fs::read(&endpoints.type_configuration).map_err(|e| failed(what, e))?;
@@ -84,6 +83,12 @@ impl Azure {
         let client = Client::builder().tls_certs_only([root]).no_proxy().build().map_err(|e| failed(what, e))?;
         let configuration = serde_json::from_slice(&text).map_err(|e| failed(what, e))?;
         Ok(Azure { client, configuration, sts: endpoints.sts.clone() })
+    }
+
+    /// A request to the blob service, signed in.
+    pub async fn blob(&self, method: Method, url: &str) -> Result<RequestBuilder, Error> {
+        let token = self.token("https://storage.azure.com/.default").await?;
+        Ok(self.client.request(method, url).bearer_auth(token).header("x-ms-version", BLOB_API))
     }
 
     fn setting(&self, pointer: &str) -> &str {

@@ -129,13 +129,14 @@ impl Sandbox {
         let lambda = Lambda::start(lambda_port, function).await.map_err(failed("starting the Lambda endpoint"))?;
 
         let mut azurite = azurite::spawn(&node, blob_port, &authority, folder.path())?;
-        // A function finds Azure as on any machine whose administrator has installed a private cloud's certificate.
+        // Functions find Azure by what Azure's SDKs, the backup and OpenSSL read.
         let trusted = certificate_authority.to_string_lossy();
         let sts_url = sts.url();
         let environment = [
+            ("AWS_ENDPOINT_URL_STS", sts_url.as_str()),
             ("AZURE_AUTHORITY_HOST", emulator.url()),
+            ("BACKUP_CERTIFICATE_AUTHORITY", trusted.as_ref()),
             ("SSL_CERT_FILE", trusted.as_ref()),
-            ("AWS_ENDPOINT_URL_STS", &sts_url),
         ];
         let mut cloudformation = cloudformation::spawn(
             &python,

@@ -7,9 +7,10 @@ use std::time::Duration;
 use aws_sdk_cloudformation::types::{
     ChangeSetType, ResourceToImport, StackDriftDetectionStatus, StackDriftStatus, StackResourceDriftStatus,
 };
+use reqwest::Method;
 use sandbox::azure::{Fault, Match, Shape};
 use sandbox::deploy::{Change, Deployment, Error, Stacks, s3};
-use sandbox::proof::prove;
+use sandbox::proof::{Azure, prove};
 use sandbox::serve::Sandbox;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -396,4 +397,34 @@ async fn wait<F: Future<Output = bool>>(done: impl Fn() -> F) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("not done after 30 s");
+}
+
+#[test]
+fn what_arrives_is_compared_with_its_crc64_as_azure_does() {
+    let stack = Stack::named("checksums");
+    stack.deploy().unwrap();
+    let account = stack.account()["properties"]["primaryEndpoints"]["blob"].as_str().unwrap().to_owned();
+    cloud().runtime.block_on(async {
+        let azure = Azure::new(cloud().sandbox.endpoints()).await.unwrap();
+        let address = format!("{account}{}/greeting", stack.container);
+        let send = async |query: &str, kind: &str, crc64: &str| {
+            let request = azure.blob(Method::PUT, &format!("{address}{query}")).await.unwrap();
+            let request = request.header("x-ms-blob-type", kind).header("x-ms-content-crc64", crc64);
+            let answer = request.body("Hello World").send().await.unwrap();
+            let header = |name| answer.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+            (answer.status().as_u16(), header("x-ms-content-crc64"), header("x-ms-error-code"))
+        };
+        let right = "YeJLfssylmU=";
+        let (taken, refused) = ((201, right.into(), String::new()), (400, String::new(), "Crc64Mismatch".into()));
+        let block = "?comp=block&blockid=YQ%3D%3D";
+        assert_eq!(send("", "BlockBlob", "AAAAAAAAAAA=").await, refused);
+        assert_eq!(send(block, "BlockBlob", "AAAAAAAAAAA=").await, refused);
+        assert_eq!(azure.blob(Method::GET, &address).await.unwrap().send().await.unwrap().status(), 404);
+        assert_eq!(send("", "BlockBlob", right).await, taken);
+        assert_eq!(send(block, "BlockBlob", right).await, taken);
+        assert_eq!(send("", "AppendBlob", right).await.2, "FeatureNotSupported", "Azurite compares nothing there");
+        assert_eq!(azure.blob(Method::DELETE, &address).await.unwrap().send().await.unwrap().status(), 202);
+    });
+    stack.delete().unwrap();
+    stack.assert_nothing_left();
 }

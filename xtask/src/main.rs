@@ -4,6 +4,7 @@ mod bench;
 mod cfn;
 mod docs;
 mod generate;
+mod package;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,12 @@ enum Chore {
     /// Run the CloudFormation CLI over the types
     #[command(subcommand)]
     Cfn(cfn::Command),
+    /// Build the backup's function for release and pack its zip
+    PackageBackup {
+        /// The function's architecture, the template's parameter Architecture
+        #[arg(long, value_enum, default_value = "x86_64")]
+        architecture: package::Architecture,
+    },
     /// Measure what ships, beside its peers
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -36,6 +43,7 @@ async fn main() -> ExitCode {
         Chore::Generate => generate::write().map_err(|error| error.to_string()),
         Chore::Test => test::run(),
         Chore::Cfn(command) => cfn::run(command).await.map_err(|error| error.to_string()),
+        Chore::PackageBackup { architecture } => package::backup(architecture),
         Chore::Bench(bench) => bench::run(bench),
     };
     match done {

@@ -93,7 +93,7 @@ def configure(options, port):
 
 def install(types, handler, configuration):
     """Loads MiniStack and gives it the registered types."""
-    from . import buckets, engine, functions
+    from . import buckets, engine, functions, versions
     from .cloud_control import CloudControl
     from .resources import Resources
     from .type_actions import Configurations, TypeActions
@@ -110,6 +110,7 @@ def install(types, handler, configuration):
     TypeActions(types, configurations, state).install()
     buckets.install()
     functions.install()
+    versions.install()
 
 
 async def serve(listener, ready):

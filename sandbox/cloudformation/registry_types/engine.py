@@ -44,6 +44,8 @@ NEEDED = {
         "_buckets": None, "_delete_bucket": "name", "_put_bucket_logging": "name body",
         "_fire_s3_event": "bucket_name key event_name size etag deletion_type restore_event_data version_id sequencer "
                           "object_extra record_extra",
+        "_get_object": "bucket_name key headers query_params", "_object_record_from_version": "v",
+        "_parse_range": "range_header total", "_range_error_xml": None, "_xml_body": None,
         **{f"_{verb}_bucket_{name}": None
            for name in ("versioning", "encryption", "lifecycle", "tagging", "ownership_controls", "replication")
            for verb in ("put", "delete") if (verb, name) != ("delete", "versioning")}},

@@ -1,17 +1,13 @@
-"""From an object to a function: what MiniStack leaves out between S3, EventBridge, SQS and Lambda.
+"""Functions and what invokes them: what MiniStack's Lambda leaves out.
 
 MiniStack carries a bucket's events to EventBridge, rules send them to queues, event source mappings poll the queues,
 and a function of a runtime ``provided.*`` runs as a process behind the Runtime API. The gaps that are closed here are
 those that a template or a function would notice.
 """
 
-import contextvars
 import hashlib
-import json
 
 from .engine import hook, module, service
-
-_version = contextvars.ContextVar("version", default=None)
 
 
 class CodeMissing(Exception):
@@ -19,8 +15,7 @@ class CodeMissing(Exception):
 
 
 def install():
-    """Hooks functions, event source mappings and the events of buckets."""
-    _versions_in_events()
+    """Hooks functions and event source mappings."""
     _roles_of_functions()
     entries = module("provisioners")._RESOURCE_HANDLERS
     function, mapping = entries["AWS::Lambda::Function"], entries["AWS::Lambda::EventSourceMapping"]
@@ -62,28 +57,6 @@ def _numbers(props):
     if "Enabled" in props:
         numbers["Enabled"] = str(props["Enabled"]).lower() == "true"
     return {**props, **numbers}
-
-
-def _versions_in_events():
-    """S3 tells EventBridge the version of an object in a versioned bucket."""
-    events = service("eventbridge")
-
-    @hook("_fire_s3_event", service("s3"))
-    def _fire_s3_event(original, *args, **kwargs):
-        token = _version.set(kwargs.get("version_id"))
-        try:
-            return original(*args, **kwargs)
-        finally:
-            _version.reset(token)
-
-    @hook("_dispatch_event", events)
-    def _dispatch_event(original, event, view=None):
-        version = _version.get()
-        if version and event.get("Source") == "aws.s3":
-            detail = json.loads(event["Detail"])
-            detail["object"]["version-id"] = version
-            event = {**event, "Detail": json.dumps(detail)}
-        return original(event, view)
 
 
 def _roles_of_functions():

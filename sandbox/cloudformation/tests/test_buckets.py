@@ -104,3 +104,35 @@ def test_bucket_policy(cloud, stack):
     cloud.deploy(stack, template)
     stored = json.loads(cloud.client("s3").get_bucket_policy(Bucket=stack)["Policy"])
     assert stored["Statement"][0]["Resource"] == f"arn:aws:s3:::{stack}/*"
+
+
+def test_a_version_is_read_in_ranges(cloud, stack):
+    s3 = cloud.client("s3")
+    cloud.deploy(stack, bucket(stack, VersioningConfiguration={"Status": "Enabled"}))
+    version = s3.put_object(Bucket=stack, Key="a", Body=b"0123456789", ChecksumAlgorithm="CRC32")["VersionId"]
+    s3.put_object(Bucket=stack, Key="a", Body=b"newer")
+
+    def read(wanted):
+        return s3.get_object(Bucket=stack, Key="a", VersionId=version, Range=wanted)
+
+    for wanted, found in (("bytes=2-4", b"234"), ("bytes=8-20", b"89"), ("bytes=-3", b"789")):
+        answer = read(wanted)
+        assert (answer["Body"].read(), answer["ResponseMetadata"]["HTTPStatusCode"]) == (found, 206)
+    assert read("bytes=2-4")["ContentRange"] == "bytes 2-4/10"
+    with pytest.raises(ClientError, match="InvalidRange"):
+        read("bytes=10-")
+    assert s3.get_object(Bucket=stack, Key="a", VersionId=version)["Body"].read() == b"0123456789"
+
+
+def test_a_checksum_of_parts_stays_one(cloud, stack):
+    s3 = cloud.client("s3")
+    cloud.deploy(stack, bucket(stack, VersioningConfiguration={"Status": "Enabled"}))
+    upload = s3.create_multipart_upload(Bucket=stack, Key="a", ChecksumAlgorithm="CRC32")["UploadId"]
+    parts = []
+    for number, body in ((1, b"a" * (5 << 20)), (2, b"b")):
+        part = s3.upload_part(Bucket=stack, Key="a", UploadId=upload, PartNumber=number, Body=body,
+                              ChecksumAlgorithm="CRC32")
+        parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumCRC32": part["ChecksumCRC32"]})
+    made = s3.complete_multipart_upload(Bucket=stack, Key="a", UploadId=upload, MultipartUpload={"Parts": parts})
+    for version in ({}, {"VersionId": made["VersionId"]}):
+        assert s3.head_object(Bucket=stack, Key="a", ChecksumMode="ENABLED", **version)["ChecksumType"] == "COMPOSITE"
