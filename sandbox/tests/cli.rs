@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use sandbox::lambda;
+use sandbox::package::Form;
 use serde_json::Value;
 
 const TEMPLATE: &str = "
@@ -205,24 +207,35 @@ fn a_deployment_ends_by_itself_and_leaves_nothing() {
     assert!(!processes().values().any(|(_, line)| line.contains(&home)));
 }
 
+/// The arguments of the first `cargo sandbox deploy` in a text.
+fn command(text: &str) -> Vec<String> {
+    let whole = text.replace("\\\n", " ");
+    let line = whole.lines().find_map(|line| line.strip_prefix("cargo sandbox ").filter(|l| l.starts_with("deploy")));
+    line.map_or_else(Vec::new, |line| line.split_whitespace().map(str::to_owned).collect())
+}
+
 #[test]
-fn every_example_deploys_and_is_proved() {
+fn every_example_deploys_as_it_says_and_is_proved() {
+    let root = sandbox::tools::root();
     let mut templates = 0;
-    for example in std::fs::read_dir(sandbox::tools::root().join("examples")).unwrap().flatten() {
-        let template = example.path().join("template.yaml");
-        if let Ok(text) = fs::read_to_string(&template) {
-            let mut arguments = vec!["deploy", template.to_str().unwrap()];
-            let issuer = format!("Issuer={}", sandbox::sts::ISSUER);
-            if text.contains("\n  Issuer:") {
-                arguments.extend(["--parameters", &issuer]);
-            }
-            let done = Place::new().run(&arguments);
-            let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
-            assert!(done.status.success(), "{said}");
-            assert_eq!(said.contains("proved: bucket"), text.contains("AWS::S3::Bucket"), "{said}");
-            assert!(said.contains("proved: container"), "{said}");
-            templates += 1;
+    for example in fs::read_dir(root.join("examples")).unwrap().flatten() {
+        let Ok(text) = fs::read_to_string(example.path().join("template.yaml")) else { continue };
+        let place = Place::new();
+        let mut arguments = command(&fs::read_to_string(example.path().join("README.md")).unwrap());
+        assert!(arguments.len() > 1, "{} says how to deploy it", example.path().display());
+        if let Some(package) = arguments.iter_mut().find(|argument| argument.ends_with("backup-lambda.zip")) {
+            // `cargo xtask package-backup` would build for release.
+            let quick = place.0.path().join("backup-lambda.zip");
+            sandbox::package::package(&lambda::build("backup-lambda").unwrap(), &quick, Form::Quick).unwrap();
+            *package = quick.to_str().unwrap().to_owned();
         }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let done = place.sandbox(&arguments).current_dir(&root).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{said}");
+        assert_eq!(said.contains("proved: bucket"), text.contains("AWS::S3::Bucket"), "{said}");
+        assert!(said.contains("proved: container"), "{said}");
+        templates += 1;
     }
     assert!(templates > 0, "examples/ has no template");
 }

@@ -69,6 +69,6 @@ def _roles_of_functions():
         digest = hashlib.sha256(f"{config.get('FunctionArn')} {role}".encode()).hexdigest()
         key = f"ASIA{digest[:16].upper()}"
         session = {"Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{name}", "UserId": f"{role_name}:{name}",
-                   "RoleArn": role, "SecretAccessKey": digest, "SessionToken": digest}
+                   "SecretAccessKey": digest, "SessionToken": digest}
         service("sts").register_session(key, session)
         return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": digest, "AWS_SESSION_TOKEN": digest}
