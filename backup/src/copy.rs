@@ -67,10 +67,10 @@ impl Default for Policy {
             describing: Describing::default(),
             deletes: Deletes::default(),
             pull: false,
-            small: 8 * MIB,
-            block: 8 * MIB,
-            buffer: 16 * MIB,
-            memory: 32 * MIB,
+            small: 4 * MIB,
+            block: 4 * MIB,
+            buffer: 12 * MIB,
+            memory: 24 * MIB,
             retries: Retries::default(),
         }
     }

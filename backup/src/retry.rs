@@ -57,7 +57,7 @@ impl Retries {
             if !error.reason.passes() || attempt >= self.attempts || Instant::now() + wait >= deadline {
                 return Err(error);
             }
-            tracing::debug!(reason = %error.reason, attempt, wait_ms = wait.as_millis() as u64, "again");
+            tracing::debug!(reason = %error.reason, %error, attempt, wait_ms = wait.as_millis() as u64, "again");
             tokio::time::sleep(wait).await;
         }
     }

@@ -48,7 +48,8 @@ impl Settings {
             .ok()
             .filter(|url| url.scheme() == "https" && !url.path().trim_matches('/').is_empty())
             .ok_or_else(|| wrong("BACKUP_CONTAINER_URL", "must be https://ACCOUNT.blob.core.windows.net/CONTAINER"))?;
-        let certificate_authority = match get("BACKUP_CERTIFICATE_AUTHORITY") {
+        // The second is what OpenSSL and the tools built on it read.
+        let certificate_authority = match get("BACKUP_CERTIFICATE_AUTHORITY").or_else(|| get("SSL_CERT_FILE")) {
             Some(path) if !path.starts_with("-----BEGIN") => Some(std::fs::read_to_string(&path).map_err(|error| {
                 wrong("BACKUP_CERTIFICATE_AUTHORITY", &format!("is neither PEM nor a readable file: {error}"))
             })?),
@@ -163,7 +164,7 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.policy.deletes, Deletes::Retain);
         assert_eq!((settings.policy.describing.keep, settings.policy.describing.tiers), (Keep::Index, Tiers::Map));
-        assert_eq!((settings.concurrency, settings.policy.memory / MIB), (64, 32));
+        assert_eq!((settings.concurrency, settings.policy.memory / MIB), (64, 24));
         assert_eq!(settings.sign_in.unwrap().secret_arn, None, "federated");
     }
 

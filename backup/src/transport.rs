@@ -27,8 +27,17 @@ pub fn transport(certificate_authority: Option<&str>, patience: Duration) -> Res
         )
     };
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in CertificateDer::pem_slice_iter(certificate_authority.unwrap_or_default().as_bytes()) {
-        roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
+    if let Some(pem) = certificate_authority {
+        let given: Result<Vec<_>> = CertificateDer::pem_slice_iter(pem.as_bytes())
+            .map(|found| found.map_err(|error| unusable(&error)))
+            .collect();
+        // A system's bundle may have some that rustls does not understand.
+        if roots.add_parsable_certificates(given?).0 == 0 {
+            return Err(Error::new(
+                Reason::Configuration,
+                "the certificate authority has no certificate that can be used",
+            ));
+        }
     }
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -44,4 +53,18 @@ pub fn transport(certificate_authority: Option<&str>, patience: Duration) -> Res
         .build()
         .map_err(|error| unusable(&error))?;
     Ok(Transport::new(Arc::new(client)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unusable_certificates_are_explained() {
+        for pem in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let error = transport(Some(pem), CONNECT).unwrap_err();
+            assert_eq!(error.reason, Reason::Configuration, "{error}");
+        }
+        transport(None, CONNECT).unwrap();
+    }
 }

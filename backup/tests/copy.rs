@@ -94,14 +94,23 @@ async fn a_flipped_bit_is_refused_and_sent_again() {
 }
 
 #[tokio::test]
-async fn azure_fetches_by_itself_or_is_spared_the_attempt() {
-    let world = World::start().await;
-    let policy = Policy { pull: true, ..small_policy() };
-    world.s3.put(BUCKET, "k", Version::new(noise(5, 0, 20_000)));
-    let change = Change { size: Some(20_000), ..created(BUCKET, "k") };
-    // The stub answers as Azure does where it cannot reach the source: streaming takes over.
-    assert_eq!(apply(&world, &policy, &change).await.unwrap(), copied(20_000));
-    assert_eq!(world.azure.blob("k").unwrap().content, noise(5, 0, 20_000));
+async fn azure_fetches_by_itself_where_it_can() {
+    for reaches in [true, false] {
+        let world = World::start().await;
+        if reaches {
+            world.azure.reach();
+        }
+        let policy = Policy { pull: true, ..small_policy() };
+        let key = "a b+c/é%20";
+        world.s3.put(BUCKET, key, Version::new(noise(5, 0, 20_000)));
+        let change = Change { size: Some(20_000), ..created(BUCKET, key) };
+        assert_eq!(apply(&world, &policy, &change).await.unwrap(), copied(20_000));
+        assert_eq!(world.azure.blob(key).unwrap().content, noise(5, 0, 20_000));
+        let presigned = world.s3.requests().iter().filter(|line| line.contains("X-Amz-Signature=")).count();
+        // Five blocks, and more where one took too long.
+        assert_eq!(presigned >= 5, reaches, "{presigned}");
+        assert_eq!(record(&world, key).content.unwrap().checked, Checked::Against(Algorithm::Crc64Nvme));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! CloudFormation, S3 and Azure storage on a laptop.
 
 pub mod azure;
-mod azurite;
+pub mod azurite;
 mod cloudformation;
 pub mod component;
 pub mod deploy;

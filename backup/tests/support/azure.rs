@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +20,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     faults::{Faults, through},
-    lock, serve,
+    http, lock, serve, serve_tls,
 };
 
 /// A committed blob.
@@ -55,7 +54,7 @@ struct Slot {
 
 #[derive(Clone)]
 pub(crate) struct Azure {
-    address: SocketAddr,
+    base: String,
     inner: Arc<Inner>,
 }
 
@@ -65,12 +64,14 @@ struct Inner {
     requests: Mutex<Vec<String>>,
     faults: Faults,
     etags: AtomicU64,
-    /// Blob names that contain this are refused: status, code.
-    refusals: Mutex<Vec<(String, u16, &'static str)>>,
+    /// Blobs that are refused, by name.
+    refusals: Mutex<HashMap<String, Refused>>,
     /// Whether the bytes of blocks are thrown away.
     discard: std::sync::atomic::AtomicBool,
-    /// Whether the checksums of what arrives are wrong.
+    /// How many blocks more arrive with a wrong bit.
     flips: AtomicU64,
+    /// Whether it can read from other addresses.
+    reaches: std::sync::atomic::AtomicBool,
 }
 
 impl Azure {
@@ -78,20 +79,28 @@ impl Azure {
         let inner = Arc::new(Inner::default());
         let served = inner.clone();
         let address = serve(move |request| answer(served.clone(), request)).await;
-        Self { address, inner }
+        Self { base: format!("http://{address}"), inner }
+    }
+
+    /// Over HTTPS.
+    pub(crate) async fn start_tls(authority: &sandbox::azure::Authority) -> Self {
+        let inner = Arc::new(Inner::default());
+        let served = inner.clone();
+        let address = serve_tls(authority, move |request| answer(served.clone(), request)).await;
+        Self { base: format!("https://{address}"), inner }
     }
 
     pub(crate) fn container_url(&self) -> String {
-        format!("http://{}/container", self.address)
+        format!("{}/container", self.base)
     }
 
     pub(crate) fn faults(&self) -> &Faults {
         &self.inner.faults
     }
 
-    /// Refuses every request for a blob whose name contains this.
-    pub(crate) fn refuse(&self, part: &str, status: u16, code: &'static str) {
-        lock(&self.inner.refusals).push((part.to_owned(), status, code));
+    /// Refuses every request for this blob.
+    pub(crate) fn refuse(&self, name: &str, status: u16, code: &'static str) {
+        lock(&self.inner.refusals).insert(name.to_owned(), (status, code));
     }
 
     pub(crate) fn allow(&self) {
@@ -100,6 +109,11 @@ impl Azure {
 
     pub(crate) fn discard(&self) {
         self.inner.discard.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets it read from other addresses.
+    pub(crate) fn reach(&self) {
+        self.inner.reaches.store(true, Ordering::Relaxed);
     }
 
     /// The next so many blocks arrive with a flipped bit.
@@ -179,13 +193,18 @@ async fn serve_one(inner: &Inner, request: Request) -> Result<Response, Refused>
     let name = parts.uri.path().strip_prefix("/container/").ok_or((400, "InvalidUri"))?;
     let name = percent_decode_str(name).decode_utf8().unwrap().into_owned();
     check_name(&name)?;
-    if let Some((_, status, code)) = lock(&inner.refusals).iter().find(|(part, ..)| name.contains(part.as_str())) {
-        return Err((*status, code));
+    if let Some(refused) = lock(&inner.refusals).get(&name) {
+        return Err(*refused);
     }
-    let (content, size, mut crc64) = receive(inner, body).await?;
+    let pulled = match header("x-ms-copy-source") {
+        Some(address) => Some(pull(inner, &address, &header("x-ms-source-range").unwrap()).await?),
+        None => None,
+    };
+    let (content, size, crc64) = receive(inner, body).await?;
     if header("content-length").is_some_and(|length| length.parse() != Ok(size)) {
         return Err((400, "InvalidHeaderValue"));
     }
+    let (content, size, mut crc64) = pulled.unwrap_or((content, size, crc64));
     let flips = &inner.flips;
     if query.get("comp").is_some_and(|comp| comp == "block")
         && flips.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
@@ -233,14 +252,11 @@ async fn serve_one(inner: &Inner, request: Request) -> Result<Response, Refused>
             if id.is_empty() || id.len() > 64 || !same {
                 return Err((400, "InvalidBlobOrBlock"));
             }
-            if size == 0 && header("x-ms-copy-source").is_none() {
+            if size == 0 {
                 return Err((400, "InvalidHeaderValue"));
             }
             if slot.uncommitted.len() >= 100_000 {
                 return Err((409, "BlockCountExceedsLimit"));
-            }
-            if header("x-ms-copy-source").is_some() {
-                return Err((404, "CannotVerifyCopySource"));
             }
             slot.uncommitted.insert(id, Block { content, size, crc64 });
             Ok(done(201, "\"block\""))
@@ -342,6 +358,19 @@ async fn serve_one(inner: &Inner, request: Request) -> Result<Response, Refused>
         }
         _ => Err((400, "UnsupportedRequest")),
     }
+}
+
+/// The bytes behind an address, where it can be reached.
+async fn pull(inner: &Inner, address: &str, range: &str) -> Result<(Bytes, u64, u64), Refused> {
+    if !inner.reaches.load(Ordering::Relaxed) || address.len() > 2048 {
+        return Err((404, "CannotVerifyCopySource"));
+    }
+    let request = http().get(address).header("range", range);
+    let answer =
+        request.send().await.and_then(reqwest::Response::error_for_status).map_err(|_| (500, "InternalError"))?;
+    let content = answer.bytes().await.map_err(|_| (500, "InternalError"))?;
+    let crc64 = crc_fast::crc64_nvme(&content);
+    Ok((content.clone(), content.len() as u64, crc64))
 }
 
 /// The bytes of a request, or only how many and their checksum.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -19,7 +18,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::{
     faults::{Faults, through},
-    lock, noise, serve,
+    lock, noise, serve, serve_tls,
 };
 
 /// What an object consists of.
@@ -102,7 +101,7 @@ impl Version {
 
 #[derive(Clone)]
 pub(crate) struct S3 {
-    address: SocketAddr,
+    base: String,
     inner: Arc<Inner>,
 }
 
@@ -118,11 +117,19 @@ impl S3 {
         let inner = Arc::new(Inner::default());
         let served = inner.clone();
         let address = serve(move |request| answer(served.clone(), request)).await;
-        Self { address, inner }
+        Self { base: format!("http://{address}"), inner }
+    }
+
+    /// Over HTTPS.
+    pub(crate) async fn start_tls(authority: &sandbox::azure::Authority) -> Self {
+        let inner = Arc::new(Inner::default());
+        let served = inner.clone();
+        let address = serve_tls(authority, move |request| answer(served.clone(), request)).await;
+        Self { base: format!("https://{address}"), inner }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.base.clone()
     }
 
     pub(crate) fn faults(&self) -> &Faults {
