@@ -175,6 +175,14 @@ impl Source {
         if answer.status().as_u16() != 206 {
             return Err(Error::new(Reason::SourceRefused, "S3 did not answer with the range that was asked for"));
         }
+        // The only word on the size beside the description's own: without a stored checksum nothing else would show that one
+        // of them is wrong.
+        let total =
+            answer.headers().get("content-range").and_then(|range| range.rsplit('/').next()?.parse::<u64>().ok());
+        if total != Some(object.size) {
+            let message = format!("S3 said that the object has {} bytes, and now {total:?}", object.size);
+            return Err(Error::new(Reason::SourceChanged, message));
+        }
         Ok(Body { left: length, stream: ByteStream::new(answer.into_body()), patience: self.patience })
     }
 

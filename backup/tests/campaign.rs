@@ -35,7 +35,7 @@ use support::{
 use tokio::time::Instant;
 
 const SEED: u64 = 20_260_301;
-const OBJECTS: u64 = 3_000;
+const OBJECTS: u64 = 2_000;
 /// Of a thousand requests, on each side.
 const FAULTS: u64 = 60;
 /// Of a hundred invocations.

@@ -94,6 +94,20 @@ async fn a_flipped_bit_is_refused_and_sent_again() {
 }
 
 #[tokio::test]
+async fn a_wrong_size_is_noticed_even_without_a_checksum() {
+    let world = World::start().await;
+    let mut version = Version::new(noise(11, 0, 20_000));
+    version.checksum("", "", "");
+    world.s3.put(BUCKET, "k", version);
+    // The stub then says that the object has one byte.
+    world.s3.faults().next("HEAD /source/k", Fault::Truncate);
+    let change = Change { size: Some(20_000), ..created(BUCKET, "k") };
+    let outcome = apply(&world, &small_policy(), &change).await.unwrap();
+    assert_eq!(outcome, Outcome::Copied { bytes: 20_000, checked: Checked::Computed });
+    assert_eq!(world.azure.blob("k").unwrap().content, noise(11, 0, 20_000));
+}
+
+#[tokio::test]
 async fn azure_fetches_by_itself_where_it_can() {
     for reaches in [true, false] {
         let world = World::start().await;

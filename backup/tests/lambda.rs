@@ -64,14 +64,14 @@ async fn only_what_failed_is_returned() {
 async fn what_is_unfinished_goes_on_and_is_no_failure() {
     let world = World::start().await;
     let queue = Sqs::default();
-    let size = 1 << 20;
+    let size = 4 << 20;
     world.s3.put(BUCKET, "large", Version::new(noise(1, 0, size)));
     queue.send(&bridged(BUCKET, "large", json!({"size": size, "sequencer": "1"}), "Object Created"));
     let policy = Policy { memory: 1, ..small_policy() };
     let mut invocations = 0;
     while let Some((event, ids)) = queue.receive(10) {
         // Each invocation is a process of its own.
-        let (answer, _) = invoke(&world.backup(policy.clone()), &queue, event, Duration::from_millis(150)).await;
+        let (answer, _) = invoke(&world.backup(policy.clone()), &queue, event, Duration::from_millis(500)).await;
         let answer = answer.unwrap();
         assert_eq!(answer["batchItemFailures"], json!([]));
         queue.settle(&ids, Some(&answer), 1);

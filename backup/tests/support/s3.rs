@@ -237,6 +237,9 @@ fn read(inner: &Inner, request: &Parts) -> Response {
         .header("etag", format!("\"{}\"", version.etag))
         .header("last-modified", version.modified.format(&Rfc2822).unwrap().replace("+0000", "GMT"))
         .header("content-length", last - first);
+    if status == 206 {
+        answer = answer.header("content-range", format!("bytes {first}-{}/{size}", last - 1));
+    }
     if let Some(id) = &version.id {
         answer = answer.header("x-amz-version-id", id);
     }
