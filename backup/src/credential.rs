@@ -39,9 +39,23 @@ impl SignIn {
     /// # Errors
     /// `Configuration`: a value that cannot be used.
     pub fn credential(&self, aws: SharedCredentialsProvider, region: &str) -> Result<Arc<dyn TokenCredential>> {
+        self.credential_with(None, aws, region)
+    }
+
+    /// The same with a client secret that is at hand.
+    ///
+    /// # Errors
+    /// `Configuration`: a value that cannot be used, or two secrets.
+    pub fn credential_with(
+        &self,
+        secret: Option<&str>,
+        aws: SharedCredentialsProvider,
+        region: &str,
+    ) -> Result<Arc<dyn TokenCredential>> {
         let profile = json!({
             "TenantId": self.tenant_id,
             "ClientId": self.client_id,
+            "ClientSecret": secret,
             "ClientSecretArn": self.secret_arn,
             "SubscriptionId": NO_SUBSCRIPTION,
             "Cloud": self.cloud,

@@ -27,6 +27,8 @@ use crate::{
 const RESERVE: Duration = Duration::from_secs(5);
 /// How often a message may go on without progress.
 const PATIENCE: u32 = 3;
+/// The most characters that S3 Batch Operations takes of a result; a key alone may have as many.
+const LONGEST_RESULT: usize = 1024;
 /// The attribute of a message that went on.
 pub const ATTRIBUTE: &str = "BackupProgress";
 
@@ -250,6 +252,7 @@ impl Function<'_> {
                     (code, format!("{}: {error}", error.reason))
                 }
             };
+            let text: String = text.chars().take(LONGEST_RESULT).collect();
             results.push(json!({"taskId": task.task_id, "resultCode": code, "resultString": text}));
         }
         Ok(json!({

@@ -46,7 +46,7 @@ impl Settings {
         let address = required("BACKUP_CONTAINER_URL", "https://ACCOUNT.blob.core.windows.net/CONTAINER")?;
         let container = Url::parse(&address)
             .ok()
-            .filter(|url| url.scheme() == "https" && !url.path().trim_matches('/').is_empty())
+            .filter(|url| (url.scheme() == "https" || is_loopback(url)) && !url.path().trim_matches('/').is_empty())
             .ok_or_else(|| wrong("BACKUP_CONTAINER_URL", "must be https://ACCOUNT.blob.core.windows.net/CONTAINER"))?;
         // The second is what OpenSSL and the tools built on it read.
         let certificate_authority = match get("BACKUP_CERTIFICATE_AUTHORITY").or_else(|| get("SSL_CERT_FILE")) {
@@ -139,6 +139,11 @@ fn choice<T: Copy + Default, const N: usize>(
     found.ok_or_else(|| {
         wrong(name, &format!("must be one of {}, not {text:?}", choices.map(|(choice, _)| choice).join(", ")))
     })
+}
+
+/// An emulator on this machine may do without TLS.
+fn is_loopback(url: &Url) -> bool {
+    url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"))
 }
 
 fn wrong(name: &str, what: &str) -> Error {
