@@ -5,10 +5,13 @@
 //! blob all that the way back needs ([`record`], which maps names, metadata, tags and tiers reversibly). [`lambda`] does so for
 //! messages of a queue and tasks of S3 Batch Operations.
 //!
+//! [`cli`] is the `backup` program: what was there before the events, the comparison of both sides, and the way back.
+//!
 //! Nothing is kept anywhere else: what a killed process left is in the blob's uncommitted blocks ([`block`]).
 
 pub mod block;
 pub mod checksum;
+pub mod cli;
 mod copy;
 pub mod credential;
 mod delete;

@@ -1,5 +1,7 @@
 //! One container: block blobs with blocks, conditions, checksums, metadata, tags and tiers, as strict as Azure is.
 
+mod list;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -64,6 +66,7 @@ struct Inner {
     requests: Mutex<Vec<String>>,
     faults: Faults,
     etags: AtomicU64,
+    versions: list::Versions,
     /// Blobs that are refused, by name.
     refusals: Mutex<HashMap<String, Refused>>,
     /// Whether the bytes of blocks are thrown away.
@@ -159,7 +162,10 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Response {
     let fault = inner.faults.draw(&line);
     through(fault, refuse(503, "ServerBusy"), async {
         match serve_one(&inner, request).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                list::remember(&inner);
+                answer
+            }
             Err((status, code)) => refuse(status, code),
         }
     })
@@ -190,9 +196,17 @@ async fn serve_one(inner: &Inner, request: Request) -> Result<Response, Refused>
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| (name.to_owned(), percent_decode_str(value).decode_utf8().unwrap().into_owned()))
         .collect();
+    if parts.uri.path() == "/container" {
+        return list::list(inner, &query);
+    }
     let name = parts.uri.path().strip_prefix("/container/").ok_or((400, "InvalidUri"))?;
     let name = percent_decode_str(name).decode_utf8().unwrap().into_owned();
     check_name(&name)?;
+    let range = || header("x-ms-range").or_else(|| header("range"));
+    if let Some(id) = query.get("versionid") {
+        let version = list::version(inner, &name, id).ok_or((404, "BlobNotFound"))?;
+        return list::read(&version, range());
+    }
     if let Some(refused) = lock(&inner.refusals).get(&name) {
         return Err(*refused);
     }
@@ -302,7 +316,11 @@ async fn serve_one(inner: &Inner, request: Request) -> Result<Response, Refused>
             Ok(done(201, &etag))
         }
         ("HEAD" | "GET", "") => {
+            condition(slot)?;
             let blob = slot.committed.as_ref().ok_or((404, "BlobNotFound"))?;
+            if parts.method == "GET" && range().is_some() {
+                return list::read(blob, range());
+            }
             let mut answer = Http::builder().header("etag", &blob.etag).header("content-length", blob.size);
             for (name, value) in &blob.headers {
                 answer = answer.header(name, value);

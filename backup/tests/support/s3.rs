@@ -1,5 +1,7 @@
 //! Versioned buckets: GET and HEAD with versions, ranges, conditions and checksums; tags.
 
+mod write;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
@@ -110,6 +112,7 @@ struct Inner {
     objects: Mutex<HashMap<(String, String), Vec<Version>>>,
     requests: Mutex<Vec<String>>,
     faults: Faults,
+    uploads: write::Uploads,
 }
 
 impl S3 {
@@ -170,7 +173,7 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Response {
     lock(&inner.requests).push(line.clone());
     let fault = inner.faults.draw(&line);
     let busy = refuse(&line, 503, "SlowDown", "Please reduce your request rate.");
-    through(fault, busy, async move { read(&inner, &request.into_parts().0) }).await
+    through(fault, busy, async move { write::serve(&inner, request).await }).await
 }
 
 fn refuse(line: &str, status: u16, code: &str, message: &str) -> Response {
