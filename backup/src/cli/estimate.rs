@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_is_counted() {
-        let policy = Policy::default();
+        let policy = Policy { small: 8 * MIB, block: 8 * MIB, ..Policy::default() };
         let none = Part::default();
         for (size, class, number, small, large, archived) in [
             (
