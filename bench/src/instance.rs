@@ -20,12 +20,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// No handler takes this long; one that does is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A process that polls or works; it is killed when this is dropped.
 pub(crate) struct Instance {
     name: &'static str,
+    patience: Duration,
     child: Child,
     spawned: Instant,
     polls: mpsc::UnboundedReceiver<Instant>,
@@ -40,6 +38,7 @@ struct Api {
     events: Mutex<mpsc::UnboundedReceiver<Bytes>>,
     answers: mpsc::UnboundedSender<(Instant, Bytes)>,
     served: AtomicU64,
+    patience: Duration,
 }
 
 impl Instance {
@@ -54,8 +53,13 @@ impl Instance {
         let (polled, polls) = mpsc::unbounded_channel();
         let (events, queue) = mpsc::unbounded_channel();
         let (answered, answers) = mpsc::unbounded_channel();
-        let api =
-            Arc::new(Api { polls: polled, events: Mutex::new(queue), answers: answered, served: AtomicU64::new(0) });
+        let api = Arc::new(Api {
+            polls: polled,
+            events: Mutex::new(queue),
+            answers: answered,
+            served: AtomicU64::new(0),
+            patience: side.patience,
+        });
         let server = tokio::spawn(serve(listener, api));
         let mut command = Command::new(&side.program);
         command
@@ -82,7 +86,8 @@ impl Instance {
             .kill_on_drop(true);
         let spawned = Instant::now();
         let child = command.spawn().map_err(failed)?;
-        let mut instance = Self { name: side.name, child, spawned, polls, events, answers, server };
+        let mut instance =
+            Self { name: side.name, patience: side.patience, child, spawned, polls, events, answers, server };
         let polled = instance.poll().await?;
         Ok((instance, polled - spawned))
     }
@@ -98,7 +103,7 @@ impl Instance {
         let (at, answer) = tokio::select! {
             Some(answer) = self.answers.recv() => answer,
             status = self.child.wait() => return Err(self.ended(status)),
-            () = tokio::time::sleep(PATIENCE) => return Err(format!("{}: no answer in {PATIENCE:?}", self.name)),
+            () = tokio::time::sleep(self.patience) => return Err(format!("{}: no answer in {:?}", self.name, self.patience)),
         };
         self.poll().await?;
         Ok((at - begin, at - self.spawned, answer))
@@ -124,7 +129,7 @@ impl Instance {
         tokio::select! {
             Some(at) = self.polls.recv() => Ok(at),
             status = self.child.wait() => Err(self.ended(status)),
-            () = tokio::time::sleep(PATIENCE) => Err(format!("{}: no poll in {PATIENCE:?}", self.name)),
+            () = tokio::time::sleep(self.patience) => Err(format!("{}: no poll in {:?}", self.name, self.patience)),
         }
     }
 
@@ -162,7 +167,7 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Result<Response<Full<B
             return Ok(Response::new(Full::default()));
         };
         let number = api.served.fetch_add(1, Ordering::Relaxed);
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(60);
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + api.patience;
         let response = response
             .header("content-type", "application/json")
             .header("lambda-runtime-aws-request-id", format!("00000000-0000-4000-8000-{number:012}"))

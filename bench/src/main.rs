@@ -1,13 +1,15 @@
-//! Measures the handlers beside their peers, in one run on one machine: read the ratios, not the absolutes.
+//! Measures the handlers and the backup beside their peers, in one run on one machine: read the ratios, not the absolutes.
 //!
 //! `cargo xtask bench` builds it for release, with what it measures, and calls it; its own speed counts, since it is the
-//! Lambda and the Azure that the handlers wait for.
+//! Lambda, the S3 and the Azure that they wait for.
 
+mod backup;
 mod instance;
 mod measure;
 mod report;
 mod side;
 mod stub;
+mod tls;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +28,14 @@ struct Arguments {
 enum What {
     /// Start, first answer and warm READs of our handlers and of the Python plugin's
     Handlers(Handlers),
+    /// Copies from S3 to Blob Storage by our backup and by other tools
+    Backup(backup::Arguments),
+    /// Runs a program and reports what it took
+    #[command(hide = true)]
+    Child(backup::Child),
+    /// Copies with nothing but requests
+    #[command(hide = true)]
+    Bare(backup::Bare),
 }
 
 #[derive(clap::Args)]
@@ -52,8 +62,13 @@ struct Handlers {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let What::Handlers(handlers) = Arguments::parse().what;
-    match run(&handlers).await {
+    let done = match Arguments::parse().what {
+        What::Handlers(handlers) => run(&handlers).await,
+        What::Backup(arguments) => backup::run(&arguments).await,
+        What::Child(arguments) => backup::child(&arguments).await,
+        What::Bare(arguments) => backup::bare(&arguments).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -71,8 +86,9 @@ async fn run(handlers: &Handlers) -> Result<(), String> {
     let sides = [ours(Delivery::On)?, ours(Delivery::Off)?, python(Delivery::On)?, python(Delivery::Off)?];
     let mut measured = [(); 4].map(|()| Measured::default());
     let before = usage::load();
-    measure::cold(&sides, &mut measured, &stub, handlers.cold).await?;
-    measure::warm(&sides, &mut measured, &stub, handlers.warm).await?;
+    let calls = || stub.calls();
+    measure::cold(&sides, &mut measured, &calls, handlers.cold).await?;
+    measure::warm(&sides, &mut measured, &calls, handlers.warm).await?;
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
         "One READ of a storage account; medians of {} starts and {} warm invocations, the sides by turns.\n\

@@ -1,17 +1,11 @@
 //! The runs: the sides take turns, so that what else the machine does falls on all of them.
 
-use crate::{
-    instance::Instance,
-    side::Side,
-    stub::{Calls, Stub},
-    usage::Usage,
-};
+use crate::{instance::Instance, side::Side, stub::Calls, usage::Usage};
 use hyper::body::Bytes;
-use serde_json::Value;
 use std::time::Duration;
 
 /// After its last answer a process writes its log and polls; then it sleeps, and what it used is booked.
-const SETTLE: Duration = Duration::from_millis(20);
+pub(crate) const SETTLE: Duration = Duration::from_millis(20);
 /// Invocations of one side before the next side's turn.
 const TURN: usize = 10;
 
@@ -55,11 +49,16 @@ impl Average {
 /// Starts every side `times` times and lets each process answer once.
 ///
 /// # Errors
-/// A process failed, or answered anything but SUCCESS.
-pub(crate) async fn cold(sides: &[Side], measured: &mut [Measured], stub: &Stub, times: usize) -> Result<(), String> {
+/// A process failed, or answered anything but success.
+pub(crate) async fn cold(
+    sides: &[Side],
+    measured: &mut [Measured],
+    calls: &dyn Fn() -> Calls,
+    times: usize,
+) -> Result<(), String> {
     for _ in 0..times {
         for (side, measured) in sides.iter().zip(&mut *measured) {
-            let calls = stub.calls();
+            let before = calls();
             let (mut instance, first_poll) = Instance::start(side).await?;
             let (_, first_answer, answer) = instance.invoke(&side.event).await?;
             check(side, &answer)?;
@@ -69,7 +68,7 @@ pub(crate) async fn cold(sides: &[Side], measured: &mut [Measured], stub: &Stub,
             measured.first_answer.push(first_answer);
             measured.cold_cpu.push(usage.cpu);
             measured.peak = measured.peak.max(usage.peak);
-            measured.cold_calls.add(calls, stub.calls(), times);
+            measured.cold_calls.add(before, calls(), times);
             instance.stop().await?;
         }
     }
@@ -79,8 +78,13 @@ pub(crate) async fn cold(sides: &[Side], measured: &mut [Measured], stub: &Stub,
 /// Lets one process of every side answer `times` times, after a turn that does not count.
 ///
 /// # Errors
-/// A process failed, or answered anything but SUCCESS.
-pub(crate) async fn warm(sides: &[Side], measured: &mut [Measured], stub: &Stub, times: usize) -> Result<(), String> {
+/// A process failed, or answered anything but success.
+pub(crate) async fn warm(
+    sides: &[Side],
+    measured: &mut [Measured],
+    calls: &dyn Fn() -> Calls,
+    times: usize,
+) -> Result<(), String> {
     let mut instances = Vec::new();
     let mut before = Vec::new();
     for side in sides {
@@ -97,13 +101,13 @@ pub(crate) async fn warm(sides: &[Side], measured: &mut [Measured], stub: &Stub,
         let turn = left.min(TURN);
         left -= turn;
         for ((side, measured), instance) in sides.iter().zip(&mut *measured).zip(&mut instances) {
-            let calls = stub.calls();
+            let before = calls();
             for _ in 0..turn {
                 let (latency, _, answer) = instance.invoke(&side.event).await?;
                 check(side, &answer)?;
                 measured.warm.push(latency);
             }
-            measured.warm_calls.add(calls, stub.calls(), times);
+            measured.warm_calls.add(before, calls(), times);
         }
     }
     tokio::time::sleep(SETTLE).await;
@@ -115,9 +119,12 @@ pub(crate) async fn warm(sides: &[Side], measured: &mut [Measured], stub: &Stub,
     Ok(())
 }
 
-fn check(side: &Side, answer: &Bytes) -> Result<(), String> {
-    let event: Value = serde_json::from_slice(answer).unwrap_or_default();
-    if event["status"] == "SUCCESS" && event["resourceModel"].is_object() {
+/// Whether an answer says what it should.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn check(side: &Side, answer: &Bytes) -> Result<(), String> {
+    if (side.succeeded)(&serde_json::from_slice(answer).unwrap_or_default()) {
         return Ok(());
     }
     Err(format!("{} answered {}", side.name, String::from_utf8_lossy(answer)))

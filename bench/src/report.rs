@@ -76,12 +76,14 @@ fn calls(average: &Average) -> String {
     format!("{:.1} + {:.1}", average.azure, average.aws)
 }
 
-fn milliseconds(time: Duration) -> String {
+/// Milliseconds, with as many digits as they are worth.
+pub(crate) fn milliseconds(time: Duration) -> String {
     let time = time.as_secs_f64() * 1e3;
     if time < 10.0 { format!("{time:.2}") } else { format!("{time:.0}") }
 }
 
-fn mebibytes(bytes: u64) -> f64 {
+/// Bytes in MiB.
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
@@ -89,7 +91,8 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-fn markdown(columns: &[&str], rows: Vec<Vec<String>>) -> String {
+/// A table whose columns are as wide as their widest cell.
+pub(crate) fn markdown(columns: &[&str], rows: Vec<Vec<String>>) -> String {
     let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
     let width = |at: usize| {
         let cells = rows.iter().chain([&columns]).filter_map(|row: &Vec<String>| row.get(at));

@@ -8,8 +8,12 @@ use std::{
     io::{Cursor, Write},
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+/// The limit of any operation but READ and LIST.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One handler.
 pub(crate) struct Side {
@@ -24,7 +28,12 @@ pub(crate) struct Side {
     pub(crate) event: Bytes,
     /// What `cfn submit` would ship of it, bytes.
     pub(crate) zip: u64,
-    log: PathBuf,
+    /// It never takes this long; Lambda would end it then.
+    pub(crate) patience: Duration,
+    /// Whether an answer says that all went well.
+    pub(crate) succeeded: fn(&Value) -> bool,
+    /// Where it prints to.
+    pub(crate) log: PathBuf,
 }
 
 impl Side {
@@ -67,6 +76,8 @@ impl Side {
             ],
             event: event(&properties, &configuration, delivery),
             zip: archive.size()?,
+            patience: PATIENCE,
+            succeeded: is_success,
             log: trust.folder.join("rust.log"),
         })
     }
@@ -110,6 +121,8 @@ impl Side {
             ],
             event: event(&properties, &Value::Null, delivery),
             zip: archive.size()?,
+            patience: PATIENCE,
+            succeeded: is_success,
             log: trust.folder.join("python.log"),
         })
     }
@@ -156,6 +169,10 @@ impl Trust {
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 const CLIENT: &str = "22222222-2222-2222-2222-222222222222";
 const SECRET: &str = "bench-client-secret";
+
+fn is_success(answer: &Value) -> bool {
+    answer["status"] == "SUCCESS" && answer["resourceModel"].is_object()
+}
 
 fn subscription() -> &'static str {
     ACCOUNT.split('/').nth(2).expect("the id has a subscription")

@@ -1,6 +1,7 @@
 //! What the handlers call: Entra, Resource Manager and, for logs and metrics, AWS. Every call gets the
 //! same answer at once, over HTTPS, on a thread of its own.
 
+use crate::tls;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
@@ -8,7 +9,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::json;
 use std::{
     convert::Infallible,
@@ -64,14 +64,7 @@ impl Stub {
     /// # Errors
     /// The files cannot be used, or no port can be opened.
     pub(crate) fn start(certificate: &Path, key: &Path) -> Result<Self, String> {
-        let unusable = |path: &Path, error| format!("reading {}: {error}", path.display());
-        let chain = CertificateDer::from_pem_file(certificate).map_err(|error| unusable(certificate, error))?;
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
-        let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|tls| tls.with_no_client_auth().with_single_cert(vec![chain], key))
-            .map_err(|error| format!("setting up TLS: {error}"))?;
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let acceptor = tls::acceptor(certificate, key)?;
         let counter = Arc::new(Counter::default());
         let listen = |error| format!("listening on 127.0.0.1: {error}");
         let mut listeners = Vec::new();
@@ -149,7 +142,7 @@ async fn answer(service: Service, request: Request<Incoming>) -> Result<Response
 }
 
 /// As long as a real one of an application.
-fn token() -> Bytes {
+pub(crate) fn token() -> Bytes {
     let token = json!({
         "token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "eyJ0eXAiOiJK".repeat(110)
     });

@@ -139,6 +139,22 @@ pub fn npm(name: &str, package_dir: &Path) -> Result<PathBuf, Error> {
     })
 }
 
+/// What a Debian package has for this system, without installing it there or what it depends on.
+///
+/// Returns a folder `target/tools/NAME-debian` with `usr` and the like in it. The version is the system's, not ours to pin.
+pub fn debian(package: &str) -> Result<PathBuf, Error> {
+    let name = format!("{package}-debian");
+    install(&name, "debian\n", |folder| {
+        fs::create_dir_all(folder).map_err(io_error(&name, format!("creating {}", folder.display())))?;
+        run(&name, "apt-get download", Command::new("apt-get").args(["download", package]).current_dir(folder))?;
+        let files = fs::read_dir(folder).map_err(io_error(&name, format!("reading {}", folder.display())))?;
+        for file in files.filter_map(Result::ok).map(|entry| entry.path()) {
+            run(&name, "dpkg-deb --extract", Command::new("dpkg-deb").arg("--extract").arg(&file).arg(folder))?;
+        }
+        Ok(())
+    })
+}
+
 /// Installs into `target/tools/NAME` unless its stamp says that this was done; one process at a time.
 fn install(name: &str, stamp: &str, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
     let tools = target_dir().join("tools");

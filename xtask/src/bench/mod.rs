@@ -1,10 +1,15 @@
 //! `cargo xtask bench`: builds for release what is measured and what measures, and runs it. No test: it prints.
 
+mod peers;
 mod python;
 
 use clap::Subcommand;
 use sandbox::{azure::Authority, tools};
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// What to measure.
 #[derive(Subcommand)]
@@ -21,36 +26,87 @@ pub(crate) enum Bench {
         #[arg(long)]
         warm: Option<usize>,
     },
+    /// Copies of our backup beside rclone's and Python's, from a stub of S3 to one of Blob Storage
+    Backup {
+        /// A tenth of everything, once, for a look
+        #[arg(long)]
+        quick: bool,
+        /// How often each tool does each case [default: 3, quick: 1]
+        #[arg(long)]
+        rounds: Option<usize>,
+        /// Also copy one object of so many GiB, for the memory that our function takes
+        #[arg(long, value_name = "GIB")]
+        large: Option<u64>,
+    },
 }
 
-/// Measures, and prints a table and how it stands to the goals.
+/// Measures, and prints tables and how they stand to the goals.
 ///
 /// # Errors
 /// Something could not be built, installed or run. Never that it is slow.
 pub(crate) fn run(bench: Bench) -> Result<(), String> {
-    let Bench::Handlers { quick, cold, warm } = bench;
-    let (usual_cold, usual_warm) = if quick { (3, 20) } else { (20, 500) };
-    // Apart, so that the handlers get the features they ship with.
-    build("handlers", "bootstrap")?;
-    build("bench", "bench")?;
     let folder = tools::target_dir().join("bench");
     fs::create_dir_all(&folder).map_err(|error| format!("creating {}: {error}", folder.display()))?;
-    let peer = python::install(&folder)?;
-    certificates(&folder, &peer.public_authorities)?;
-    let release = tools::target_dir().join("release");
-    let mut measure = Command::new(release.join("bench"));
+    match bench {
+        Bench::Handlers { quick, cold, warm } => handlers(&folder, quick, cold, warm),
+        Bench::Backup { quick, rounds, large } => backup(&folder, quick, rounds, large),
+    }
+}
+
+fn handlers(folder: &Path, quick: bool, cold: Option<usize>, warm: Option<usize>) -> Result<(), String> {
+    let (usual_cold, usual_warm) = if quick { (3, 20) } else { (20, 500) };
+    // Apart, so that the handlers get the features they ship with.
+    let bootstrap = build("handlers", "bootstrap")?;
+    let mut measure = Command::new(build("bench", "bench")?);
+    let peer = python::install(folder)?;
+    certificates(folder, &peer.public_authorities)?;
     measure
         .arg("handlers")
         .arg("--bootstrap")
-        .arg(release.join("bootstrap"))
+        .arg(bootstrap)
         .arg("--python")
         .arg(peer.python)
         .arg("--python-folder")
         .arg(peer.folder)
         .arg("--folder")
-        .arg(&folder)
+        .arg(folder)
         .args(["--cold", &cold.unwrap_or(usual_cold).to_string()])
         .args(["--warm", &warm.unwrap_or(usual_warm).to_string()]);
+    finish(measure, folder)
+}
+
+fn backup(folder: &Path, quick: bool, rounds: Option<usize>, large: Option<u64>) -> Result<(), String> {
+    let (usual_rounds, divisor) = if quick { (1, 10) } else { (3, 1) };
+    // Apart, so that it gets the features it ships with.
+    let function = build("backup", "backup-lambda")?;
+    let mut measure = Command::new(build("bench", "bench")?);
+    let peers = peers::install(folder)?;
+    certificates(folder, &peers.public_authorities)?;
+    measure
+        .arg("backup")
+        .arg("--function")
+        .arg(function)
+        .arg("--rclone-debian")
+        .arg(peers.rclone_debian)
+        .arg("--rclone")
+        .arg(peers.rclone)
+        .arg("--python")
+        .arg(peers.python)
+        .arg("--python-copy")
+        .arg(peers.python_copy)
+        .arg("--sample")
+        .arg(peers.sample)
+        .arg("--folder")
+        .arg(folder)
+        .args(["--rounds", &rounds.unwrap_or(usual_rounds).to_string()])
+        .args(["--divisor", &divisor.to_string()]);
+    if let Some(large) = large {
+        measure.args(["--large", &large.to_string()]);
+    }
+    finish(measure, folder)
+}
+
+fn finish(mut measure: Command, folder: &Path) -> Result<(), String> {
     match measure.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("the benchmark ended with {status}; its logs are in {}", folder.display())),
@@ -58,17 +114,18 @@ pub(crate) fn run(bench: Bench) -> Result<(), String> {
     }
 }
 
-fn build(package: &str, binary: &str) -> Result<(), String> {
+/// Builds a binary as it ships, and returns where it is.
+fn build(package: &str, binary: &str) -> Result<PathBuf, String> {
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo.args(["build", "--release", "--package", package, "--bin", binary]).current_dir(tools::root());
     match cargo.status() {
-        Ok(status) if status.success() => Ok(()),
+        Ok(status) if status.success() => Ok(tools::target_dir().join("release").join(binary)),
         Ok(status) => Err(format!("building {binary}: cargo ended with {status}")),
         Err(error) => Err(format!("building {binary}: {error}")),
     }
 }
 
-/// A certificate for the stub, its authority, and that one among the public ones.
+/// A certificate for the stubs, its authority, and that one among the public ones.
 fn certificates(folder: &Path, public: &Path) -> Result<(), String> {
     let authority = Authority::new().map_err(|error| error.to_string())?;
     let (certificate, key) = authority.certificate();

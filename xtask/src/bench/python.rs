@@ -48,11 +48,18 @@ fn lay_out(source: &Path, venv: &Path, folder: &Path) -> io::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
-    for version in fs::read_dir(venv.join("lib"))? {
-        copy(&version?.path().join("site-packages"), folder)?;
-    }
+    copy(&packages(venv)?, folder)?;
     fs::copy(source.join("handlers.py"), folder.join("handlers.py"))?;
     Ok(())
+}
+
+/// Where an environment has its packages.
+///
+/// # Errors
+/// It has none.
+pub(super) fn packages(venv: &Path) -> io::Result<PathBuf> {
+    let version = fs::read_dir(venv.join("lib"))?.next().ok_or(io::ErrorKind::NotFound)??;
+    Ok(version.path().join("site-packages"))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
