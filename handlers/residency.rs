@@ -1,15 +1,19 @@
 //! `DataResidency`: the geography that the data may never leave.
 
 use crate::geography::{Region, geographies, geography, region};
-use cfn_provider::{Error, Result};
+use cfn_provider::{
+    Error, Result,
+    schema::{not_secret, write_only},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The geography that the data may never leave, such as Australia or European Union, or an AWS region whose geography
-/// it is: `!Ref AWS::Region` keeps it in the stack's own. A Location outside it, or a replication that leaves it, is
-/// refused before Azure is asked.
+// A model has it as `pub(crate) data_residency: Option<DataResidency>`, without words of its own, so that those below are
+// the field's description.
+/// The geography that the data may never leave, such as Australia or European Union, or an AWS region that is in it: `!Ref AWS::Region` keeps the data in the stack's own. A Location outside it, or a replication that leaves it, is refused before Azure is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[serde(transparent)]
+#[schemars(inline, transform = write_only, transform = not_secret)]
 pub struct DataResidency(String);
 
 impl DataResidency {

@@ -10,7 +10,7 @@ use crate::{
 use azure_client::{ApiVersion, ResourceId};
 use cfn_provider::{
     Change, Context, Error, HandlerErrorCode, Page, Resource, Result, Step, Tag,
-    schema::{create_only, not_secret, primary_identifier, read_only, tags, write_only},
+    schema::{create_only, primary_identifier, read_only, tags, write_only},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,7 @@ pub struct ResourceGroup {
     /// The Azure region of the group's metadata, as in `az account list-locations`: `australiaeast`.
     #[schemars(required, transform = create_only, regex(pattern = "^[a-z0-9]+$"))]
     pub location: Option<String>,
-    /// The geography that the data may never leave.
-    #[schemars(transform = write_only, transform = not_secret)]
-    pub data_residency: Option<DataResidency>,
+    pub(crate) data_residency: Option<DataResidency>,
     /// The tags of the resource group.
     #[schemars(transform = tags)]
     pub tags: Option<Vec<Tag>>,

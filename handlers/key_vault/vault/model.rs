@@ -26,9 +26,7 @@ pub struct Vault {
     /// The Azure region, as in `az account list-locations`: `australiaeast`.
     #[schemars(required, transform = create_only, regex(pattern = "^[a-z0-9]+$"))]
     pub location: Option<String>,
-    /// The geography that the data may never leave.
-    #[schemars(transform = write_only, transform = not_secret)]
-    pub data_residency: Option<DataResidency>,
+    pub(crate) data_residency: Option<DataResidency>,
     /// The Entra tenant whose identities may reach the vault; the tenant of the subscription by default.
     #[schemars(regex(pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"))]
     pub tenant_id: Option<String>,

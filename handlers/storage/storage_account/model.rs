@@ -4,9 +4,7 @@
 use crate::{profile::ProfileName, residency::DataResidency};
 use cfn_provider::{
     Tag,
-    schema::{
-        conditional_create_only, create_only, not_secret, primary_identifier, read_only, tags, unordered, write_only,
-    },
+    schema::{conditional_create_only, create_only, primary_identifier, read_only, tags, unordered, write_only},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,9 +80,7 @@ pub struct StorageAccount {
     pub key_policy: Option<KeyPolicy>,
     /// Immutability of blob versions in every container of the account.
     pub immutable_storage_with_versioning: Option<ImmutableStorageAccount>,
-    /// The geography that the data may never leave.
-    #[schemars(transform = write_only, transform = not_secret)]
-    pub data_residency: Option<DataResidency>,
+    pub(crate) data_residency: Option<DataResidency>,
     /// The tags of the account.
     #[schemars(transform = tags)]
     pub tags: Option<Vec<Tag>>,
