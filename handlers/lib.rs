@@ -16,7 +16,7 @@ mod translate;
 use authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment};
 use cfn_provider::Entry;
 use insights::diagnostic_setting::DiagnosticSetting;
-use key_vault::vault::Vault;
+use key_vault::{key::Key, vault::Vault};
 use managed_identity::{
     federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
 };
@@ -48,5 +48,6 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<RoleAssignment>(),
     Entry::of::<ManagementLock>(),
     Entry::of::<Vault>(),
+    Entry::of::<Key>(),
     Entry::of::<DiagnosticSetting>(),
 ];

@@ -1,7 +1,7 @@
 //! Azure as the handlers see it: opened from the type configuration, its failures in CloudFormation's codes.
 
 use crate::profile;
-use azure_client::{Answer, ApiVersion, Arm, Azure, Blobs, Configuration, ErrorKind, Page, Session, Tables};
+use azure_client::{Answer, ApiVersion, Arm, Azure, Blobs, Configuration, ErrorKind, Keys, Page, Session, Tables};
 use cfn_provider::{Error, HandlerErrorCode, Provider, Request, Result, Retry};
 use serde_json::Value;
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub struct AzureProvider {
     azure: Azure,
     arm: Arm,
     blobs: Blobs,
+    keys: Keys,
     tables: Tables,
 }
 
@@ -33,7 +34,13 @@ impl Provider for AzureProvider {
         let session = if profile.needs_session() { Some(session(request)?) } else { None };
         let azure = Azure::open(profile, session.as_ref()).map_err(explain)?;
         let deadline = request.deadline.into_std();
-        Ok(Self { arm: azure.arm(deadline), blobs: azure.blobs(deadline), tables: azure.tables(deadline), azure })
+        Ok(Self {
+            arm: azure.arm(deadline),
+            blobs: azure.blobs(deadline),
+            keys: azure.keys(deadline),
+            tables: azure.tables(deadline),
+            azure,
+        })
     }
 }
 
@@ -58,6 +65,11 @@ impl AzureProvider {
     #[must_use]
     pub fn matching(&self, etag: &str) -> Self {
         Self { arm: self.arm.matching(etag), ..self.clone() }
+    }
+
+    /// What only a vault can do with its keys; its failures are to be explained.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Reads a resource.

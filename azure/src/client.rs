@@ -12,8 +12,8 @@ use azure_core::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Arm, Blobs, Profile, Result, Secret, SecretArn, Session, Tables, call::Call, retry::Retry, telemetry::Telemetry,
-    token::Credential, transport,
+    Arm, Blobs, Keys, Profile, Result, Secret, SecretArn, Session, Tables, call::Call, retry::Retry,
+    telemetry::Telemetry, token::Credential, transport,
 };
 
 /// How many profiles a process keeps a client for; the one unused for longest goes first.
@@ -84,6 +84,11 @@ impl Azure {
     /// Blob Storage, for one invocation: every call returns by the deadline.
     pub fn blobs(&self, deadline: Instant) -> Blobs {
         Blobs::new(self.inner.clone(), Call::new(deadline))
+    }
+
+    /// Keys in vaults, for one invocation: every call returns by the deadline.
+    pub fn keys(&self, deadline: Instant) -> Keys {
+        Keys::new(self.inner.clone(), Call::new(deadline))
     }
 
     /// Table Storage, for one invocation: every call returns by the deadline.

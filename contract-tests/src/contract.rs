@@ -153,7 +153,7 @@ fn is_gone(id: &str, properties: &Value) -> bool {
     properties["state"] == "Disabled" || is_service && !properties.to_string().contains("true")
 }
 
-/// Creates what the inputs of other types refer to: a resource group, a storage account, identities.
+/// Creates what the inputs of other types refer to: a resource group, a storage account, identities, a vault.
 async fn parents(emulator: &Emulator) -> Result<Values, Error> {
     let configuration = emulator.type_configuration();
     let subscription = configuration["SubscriptionId"].as_str().unwrap_or_default();
@@ -190,6 +190,12 @@ async fn parents(emulator: &Emulator) -> Result<Values, Error> {
         values.entry("PrincipalId".into()).or_insert_with(|| principal.to_owned());
         values.insert(value.into(), identity);
     }
+    let vault = format!("{group}/providers/Microsoft.KeyVault/vaults/contract-tests-keys");
+    let properties = json!({
+        "tenantId": configuration["TenantId"], "accessPolicies": [], "sku": { "family": "A", "name": "standard" }
+    });
+    put(emulator, &vault, "2023-07-01", json!({ "location": LOCATION, "properties": properties })).await?;
+    values.insert("VaultId".into(), vault);
     Ok(values)
 }
 

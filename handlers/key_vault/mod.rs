@@ -1,5 +1,6 @@
 //! Microsoft.KeyVault.
 
+pub mod key;
 pub mod vault;
 
 use crate::provider::AzureProvider;

@@ -50,7 +50,7 @@ pub struct EncryptionScope {
 pub struct KeyVaultProperties {
     /// The key's address, such as `https://vault.vault.azure.net/keys/name`; with a version at the end it is that version,
     /// without one it is always the newest.
-    #[schemars(required, regex(pattern = "^https://[^/]+/keys/[0-9A-Za-z-]{1,127}(/[0-9A-Za-z]+)?$"))]
+    #[schemars(required, regex(pattern = "^https://[^?#]+/keys/[0-9A-Za-z-]{1,127}(/[0-9A-Za-z]+)?$"))]
     pub key_uri: Option<String>,
 }
 

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
 use cfn_provider::{HandlerErrorCode as Code, testing::Harness};
-use handlers::{key_vault::vault::Vault, resources::resource_group::ResourceGroup};
-use sandbox::azure::{Emulator, Options};
+use handlers::{
+    key_vault::{key::Key, vault::Vault},
+    resources::resource_group::ResourceGroup,
+};
+use sandbox::azure::{Emulator, Fault, Match, Options, Shape};
 use serde_json::{Value, json};
 
 struct Azure {
@@ -100,4 +103,108 @@ async fn purge_protection_stays_and_forbids_a_purge() {
     assert!(refused.message.contains("/PurgeOnDelete: the vault has purge protection"), "{}", refused.message);
     assert_eq!(azure.asked("DELETE", "/vaults/keys"), 0, "refused before anything was deleted");
     azure.vaults.delete(&vault).await.expect("kept for its time");
+}
+
+impl Azure {
+    /// A harness of keys, and what the template says of one.
+    async fn key(&self, vault: Value, more: Value) -> (Harness, Value) {
+        let vault = self.vaults.create(&self.vault(vault)).await.unwrap();
+        let model = with(&json!({"VaultId": vault["Id"], "KeyName": "second-copy"}), more);
+        (Harness::new::<Key>(self.emulator.type_configuration()), model)
+    }
+}
+
+#[tokio::test]
+async fn a_key_names_its_newest_version() {
+    let azure = Azure::start().await;
+    let (keys, model) = azure.key(json!({}), json!({})).await;
+    let key = keys.create(&model).await.unwrap();
+    let address = key["KeyUri"].as_str().unwrap();
+    assert!(address.ends_with("/keys/second-copy"), "{address}");
+    assert!(key["KeyUriWithVersion"].as_str().unwrap().starts_with(&format!("{address}/")));
+    assert_eq!(
+        (&key["Kty"], &key["KeySize"], &key["Attributes"]["Enabled"]),
+        (&json!("RSA"), &json!(2048), &json!(true))
+    );
+    assert_eq!(
+        azure.asked("PATCH", "/_vault/") + azure.asked("PUT", "/_vault/"),
+        0,
+        "making it takes no role in the vault"
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_key_comes_back_only_where_the_template_says_so() {
+    let azure = Azure::start().await;
+    let (keys, model) = azure.key(json!({}), json!({})).await;
+    let first = keys.create(&model).await.unwrap();
+    keys.delete(&first).await.unwrap();
+    let refused = keys.create(&model).await.unwrap_err();
+    assert_eq!(refused.code, Code::AlreadyExists);
+    assert!(refused.message.contains("RecoverDeleted true brings the deleted key back"), "{}", refused.message);
+
+    let recovering = with(&model, json!({"RecoverDeleted": true}));
+    let refused = keys.create(&with(&recovering, json!({"KeySize": 4096}))).await.unwrap_err();
+    assert!(refused.message.contains("/KeySize: the key of this name that came back has 2048"), "{}", refused.message);
+    keys.delete(&first).await.unwrap();
+
+    let wanted =
+        with(&recovering, json!({"Attributes": {"Enabled": false}, "KeyOps": ["wrapKey", "unwrapKey", "sign"]}));
+    let again = keys.create(&wanted).await.unwrap();
+    assert_eq!(again["KeyUriWithVersion"], first["KeyUriWithVersion"], "the same key");
+    assert_eq!((&again["Attributes"]["Enabled"], &again["KeyOps"]), (&json!(false), &wanted["KeyOps"]));
+}
+
+#[tokio::test]
+async fn a_key_is_purged_on_demand_and_never_against_its_protection() {
+    let azure = Azure::start().await;
+    let (keys, model) = azure.key(json!({}), json!({"PurgeOnDelete": true})).await;
+    let key = keys.create(&model).await.unwrap();
+    keys.delete(&with(&key, json!({"PurgeOnDelete": true}))).await.unwrap();
+    keys.create(&model).await.expect("its name is free");
+
+    let protected = Azure::start().await;
+    let (keys, model) = protected.key(json!({"EnablePurgeProtection": true}), json!({})).await;
+    let key = keys.create(&model).await.unwrap();
+    let refused = keys.delete(&with(&key, json!({"PurgeOnDelete": true}))).await.unwrap_err();
+    assert!(refused.message.contains("/PurgeOnDelete: the recovery level of the key is"), "{}", refused.message);
+    keys.read(&key).await.expect("refused before anything was deleted");
+}
+
+#[tokio::test]
+async fn whoever_may_not_delete_a_key_is_told_what_it_takes() {
+    let azure = Azure::start().await;
+    let (keys, model) = azure.key(json!({}), json!({})).await;
+    let key = keys.create(&model).await.unwrap();
+    let fault = Fault::Status {
+        status: 403,
+        code: "Forbidden".into(),
+        message: "Caller is not authorized to perform action on resource.".into(),
+        shape: Shape::Wrapped,
+    };
+    azure.emulator.faults().next(Match::new("DELETE", "/_vault/"), fault);
+    let refused = keys.delete(&key).await.unwrap_err();
+    assert_eq!(refused.code, Code::AccessDenied);
+    assert!(refused.message.contains("Key Vault Crypto Officer"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn impossible_keys_are_refused_before_azure_is_asked() {
+    let azure = Azure::start().await;
+    let (keys, model) = azure.key(json!({}), json!({})).await;
+    let asked = azure.emulator.requests().len();
+    for (change, part) in [
+        (json!({"Kty": "EC", "KeySize": 2048}), "/KeySize: an EC key"),
+        (json!({"CurveName": "P-256"}), "/CurveName: an RSA key"),
+        (json!({"Attributes": {"Exportable": true}}), "/Attributes/Exportable: needs"),
+        (
+            json!({"RotationPolicy": {"LifetimeActions": [{"Action": "Rotate"}]}}),
+            "/RotationPolicy/LifetimeActions/0: needs either",
+        ),
+    ] {
+        let refused = keys.create(&with(&model, change)).await.unwrap_err();
+        assert_eq!(refused.code, Code::InvalidRequest);
+        assert!(refused.message.contains(part), "{}", refused.message);
+    }
+    assert_eq!(azure.emulator.requests().len(), asked);
 }

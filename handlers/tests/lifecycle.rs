@@ -86,7 +86,7 @@ async fn removed_properties_go_back_to_their_default() {
             let fixed =
                 [&fixed[..], &["AllowedCopyScope", "SasPolicy", "KeyPolicy", "ShareQuota", "HasSharedKey"]].concat();
             // These are for ever.
-            let fixed = [&fixed[..], &["EnablePurgeProtection"]].concat();
+            let fixed = [&fixed[..], &["EnablePurgeProtection", "Attributes"]].concat();
             if listed("createOnlyProperties", name)
                 || listed("writeOnlyProperties", name)
                 || minimal.get(name).is_some()

@@ -4,7 +4,7 @@ use cfn_provider::{Resource, testing::Harness};
 use handlers::{
     authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
     insights::diagnostic_setting::DiagnosticSetting,
-    key_vault::vault::Vault,
+    key_vault::{key::Key, vault::Vault},
     managed_identity::{
         federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
     },
@@ -128,6 +128,7 @@ pub(crate) const KINDS: &[Kind] = &[
         )
     },
     row::<Vault>("microsoft.keyvault/vaults", "VaultName", GROUP, models::vault),
+    row::<Key>("microsoft.keyvault/vaults/keys", "KeyName", ("VaultId", Parent::Resource), models::plain),
     row::<DiagnosticSetting>(
         "microsoft.insights/diagnosticsettings",
         "SettingName",

@@ -9,6 +9,7 @@ mod encryption_scope;
 mod federated_identity_credential;
 mod file_share;
 mod immutability_policy;
+mod key;
 mod local_user;
 mod management_lock;
 mod management_policy;
@@ -25,7 +26,7 @@ use cfn_provider::{Entry, Resource, testing::Harness};
 use handlers::{
     authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
     insights::diagnostic_setting::DiagnosticSetting,
-    key_vault::vault::Vault,
+    key_vault::{key::Key, vault::Vault},
     managed_identity::{
         federated_identity_credential::FederatedIdentityCredential, user_assigned_identity::UserAssignedIdentity,
     },
@@ -139,6 +140,7 @@ pub(crate) async fn of(entry: &Entry) -> Option<Scenario> {
         FederatedIdentityCredential::TYPE_NAME => federated_identity_credential::scenario(emulator).await,
         RoleAssignment::TYPE_NAME => role_assignment::scenario(emulator).await,
         ManagementLock::TYPE_NAME => management_lock::scenario(emulator).await,
+        Key::TYPE_NAME => key::scenario(emulator).await,
         Vault::TYPE_NAME => vault::scenario(emulator).await,
         DiagnosticSetting::TYPE_NAME => diagnostic_setting::scenario(emulator).await,
         _ => return None,

@@ -14,7 +14,7 @@ use super::ids::Id;
 use super::state::{Operation, State};
 use super::{
     Options, accounts, containers, diagnostic_settings, encryption_scopes, groups, held, identities,
-    immutability_policies, local_users, locks, object_replication_policies, policies, role_assignments,
+    immutability_policies, keys, local_users, locks, object_replication_policies, policies, role_assignments,
     role_definitions, services, vaults,
 };
 
@@ -83,6 +83,7 @@ const TYPES: &[&dyn ResourceType] = &[
     &role_definitions::RoleDefinition,
     &locks::Lock,
     &vaults::Vault,
+    &keys::Key,
     &diagnostic_settings::DiagnosticSetting,
 ];
 

@@ -24,6 +24,7 @@ const MANAGEMENT: [&str; 5] = [
     "https://management.core.chinacloudapi.cn",
 ];
 const STORAGE: &str = "https://storage.azure.com";
+const VAULT: &str = "https://vault.azure.net";
 
 /// What a token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) enum Audience {
     Management,
     /// The data plane of storage.
     Storage,
+    /// The data plane of Key Vault.
+    Vault,
 }
 
 struct Issued {
@@ -200,6 +203,8 @@ impl Entra {
             Some(Audience::Management)
         } else if audience == STORAGE || is_account {
             Some(Audience::Storage)
+        } else if audience == VAULT {
+            Some(Audience::Vault)
         } else {
             None
         }

@@ -32,6 +32,7 @@ mod http;
 mod identities;
 mod ids;
 mod immutability_policies;
+mod keys;
 mod local_users;
 mod locks;
 mod merge;

@@ -24,7 +24,9 @@ use super::entra::{Audience, Entra};
 use super::faults::{Fault, Faults, Match};
 use super::http::{Answer, Outcome, Request, http_date};
 use super::state::State;
-use super::{Authority, Error, Options, Recorded, accounts, containers, federation, held, services, tables};
+use super::{
+    Authority, Error, Options, Recorded, accounts, containers, federation, held, keys, services, tables, vaults,
+};
 
 /// What the port and the emulator's owner share.
 pub(super) struct Shared {
@@ -217,6 +219,9 @@ async fn work(shared: &Shared, request: &Request) -> Answer {
             blob(&mut state, &shared.entra(), request).unwrap_or_else(|failure| failure)
         } else if request.path.starts_with(tables::PREFIX) {
             table(&mut state, &shared.entra(), request).unwrap_or_else(|failure| failure)
+        } else if request.path.starts_with(vaults::PREFIX) {
+            let mut call = Call { state: &mut state, options: &shared.options, url: &shared.url, request, now };
+            keys::serve(&mut call, &shared.entra()).unwrap_or_else(|failure| failure)
         } else {
             let mut call = Call { state: &mut state, options: &shared.options, url: &shared.url, request, now };
             arm::serve(&mut call, &shared.entra())
