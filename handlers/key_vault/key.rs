@@ -312,10 +312,6 @@ impl Resource for Key {
         if !self.is_elliptic() && self.curve_name.is_some() {
             return Err(Error::invalid_request("/CurveName: an RSA key has a KeySize"));
         }
-        let attributes = self.attributes.clone().unwrap_or_default();
-        if attributes.exportable == Some(true) && self.release_policy.is_none() {
-            return Err(Error::invalid_request("/Attributes/Exportable: needs a ReleasePolicy"));
-        }
         let actions = self.rotation_policy.as_ref().and_then(|policy| policy.lifetime_actions.as_deref());
         let is_vague =
             |action: &LifetimeAction| action.time_after_create.is_some() == action.time_before_expiry.is_some();
@@ -328,6 +324,11 @@ impl Resource for Key {
     }
 
     fn identify(&mut self, cx: &Cx) -> Result<Self::Id> {
+        // Only here: whoever updates from what was read has no policy, which Azure does not answer.
+        let is_exportable = self.attributes.as_ref().is_some_and(|attributes| attributes.exportable == Some(true));
+        if is_exportable && self.release_policy.is_none() {
+            return Err(Error::invalid_request("/Attributes/Exportable: needs a ReleasePolicy"));
+        }
         let vault = vault(self)?;
         let name = self.key_name.get_or_insert_with(|| cx.request.derive_name(127, "-"));
         Ok(vault.child("keys", name).into())

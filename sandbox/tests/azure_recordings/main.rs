@@ -74,6 +74,7 @@ const UNCOMPARED: &[(&str, &str)] = &[
 ];
 const DIAGNOSTIC_SETTING: &str = "Microsoft.Insights/diagnosticSettings";
 const VAULT: &str = "Microsoft.KeyVault/vaults";
+const VAULT_KEY: &str = "Microsoft.KeyVault/vaults/keys";
 const DELETED_VAULT: &str = "Microsoft.KeyVault/locations/deletedVaults";
 const CONCURRENT: &str = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity";
 /// What is no storage, and lives in a group or is said of any resource.
@@ -243,6 +244,8 @@ impl Replay<'_> {
             _ => {
                 match kind.as_str() {
                     VAULT | DELETED_VAULT => self.arrange_vault(interaction).await?,
+                    // Its vault was arranged before it.
+                    VAULT_KEY => {}
                     kind if NEIGHBOURS.contains(&kind) => self.arrange_neighbour(interaction).await?,
                     _ => self.arrange(interaction).await,
                 }
@@ -361,6 +364,7 @@ const KINDS: &[&str] = &[
     "Microsoft.Storage/storageAccounts/localUsers/listKeys",
     "Microsoft.Storage/storageAccounts/localUsers/regeneratePassword",
     VAULT,
+    VAULT_KEY,
     DELETED_VAULT,
     DIAGNOSTIC_SETTING,
     IDENTITY,
