@@ -63,6 +63,11 @@ const EXEMPTIONS: &[Exemption] = &[
         reason: "the tags of a legal hold are names of holds, no tags of the resource",
     },
     Exemption {
+        type_name: Some("Azure::Storage::ObjectReplicationPolicy"),
+        rule: "TAG016",
+        reason: "TagsReplication copies the tags of blobs, and says none of the policy",
+    },
+    Exemption {
         type_name: Some("Azure::ManagedIdentity::FederatedIdentityCredential"),
         rule: "TAG015",
         reason: "Azure has no tags on credentials",

@@ -10,7 +10,7 @@ pub(super) async fn scenario(emulator: Emulator) -> Scenario {
         "Sku": {"Name": "premium"}
     });
     let vault = Harness::new::<Vault>(emulator.type_configuration()).create(&vault).await.expect("the vault is made");
-    Scenario::new::<Key>(
+    let scenario = Scenario::new::<Key>(
         emulator,
         json!({"VaultId": vault["Id"]}),
         json!({
@@ -30,5 +30,6 @@ pub(super) async fn scenario(emulator: Emulator) -> Scenario {
             "Tags": [{"Key": "team", "Value": "backup"}]
         }),
     )
-    .await
+    .await;
+    Scenario { needs: &[("Attributes", &["ReleasePolicy"])], ..scenario }
 }
