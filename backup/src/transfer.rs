@@ -33,6 +33,18 @@ pub(crate) enum Staged {
     Part { staged: u64 },
 }
 
+/// One large object on its way.
+struct Transfer<'a> {
+    backup: &'a Backup,
+    change: &'a Change,
+    object: &'a Object,
+    name: &'a str,
+    plan: &'a Plan,
+    /// Where Azure is to fetch the object; none if it is to be streamed.
+    address: Option<String>,
+    deadline: Instant,
+}
+
 impl Backup {
     /// Stages what is not staged yet, or `anew` all of it.
     pub(crate) async fn stage(
@@ -49,18 +61,15 @@ impl Backup {
             false => plan.found(&self.run(deadline, || self.target.uncommitted(name)).await?),
         };
         let missing: Vec<_> = plan.blocks().filter(|(offset, _)| !staged.contains_key(offset)).collect();
-        let address = &self.address(change, object).await;
+        let address = self.address(change, object).await;
+        let transfer = &Transfer { backup: self, change, object, name, plan, address, deadline };
         let mut blocks = stream::iter(missing)
-            .map(|(offset, length)| async move {
-                let block =
-                    self.block(change, object, name, plan, address.as_deref(), offset, length, deadline).await?;
-                Ok::<_, Error>((offset, block))
-            })
+            .map(|(offset, length)| async move { Ok((offset, transfer.block(offset, length).await?)) })
             .buffer_unordered(PARALLEL);
         while let Some(block) = blocks.next().await {
             match block {
                 Ok((offset, block)) => _ = staged.insert(offset, block),
-                Err(error) if error.reason == Reason::Deadline => {
+                Err(Error { reason: Reason::Deadline, .. }) => {
                     let staged = staged.values().map(|(_, sum)| sum.length).sum();
                     return Ok(Staged::Part { staged });
                 }
@@ -72,76 +81,62 @@ impl Backup {
         Ok(Staged::All { ids: staged.into_values().map(|(id, _)| id.to_vec()).collect(), sum })
     }
 
+    /// Where Azure is to fetch the object; None if it is to be streamed.
+    async fn address(&self, change: &Change, object: &Object) -> Option<String> {
+        let comparable = object.stored.as_ref().is_none_or(|stored| stored.algorithm == Algorithm::Crc64Nvme);
+        if !self.policy.pull || !comparable || self.cannot_pull.load(Ordering::Relaxed) {
+            return None;
+        }
+        let address = self.source.presign(change, VALID).await.ok()?;
+        (address.len() <= LONGEST_ADDRESS).then_some(address)
+    }
+}
+
+impl Transfer<'_> {
     /// Stages one block, in the way that fits it.
-    #[allow(clippy::too_many_arguments)]
-    async fn block(
-        &self,
-        change: &Change,
-        object: &Object,
-        name: &str,
-        plan: &Plan,
-        address: Option<&str>,
-        offset: u64,
-        length: u64,
-        deadline: Instant,
-    ) -> Result<(Id, Sum)> {
-        if let Some(address) = address
-            && !self.cannot_pull.load(Ordering::Relaxed)
+    async fn block(&self, offset: u64, length: u64) -> Result<(Id, Sum)> {
+        let backup = self.backup;
+        if let Some(address) = &self.address
+            && !backup.cannot_pull.load(Ordering::Relaxed)
         {
-            let pulled = self.run(deadline, || self.pull(name, plan, address, offset, length)).await;
+            let pulled = backup.run(self.deadline, || self.pull(address, offset, length)).await;
             match pulled {
                 Err(error) if error.reason == Reason::CannotPull => {
                     tracing::warn!(%error, "streaming from now on");
-                    self.cannot_pull.store(true, Ordering::Relaxed);
+                    backup.cannot_pull.store(true, Ordering::Relaxed);
                 }
                 done => return done,
             }
         }
-        match plan.buffered {
-            true => self.run(deadline, || self.send(change, object, name, plan, offset, length)).await,
-            false => self.run(deadline, || self.stream(change, object, name, plan, offset, length)).await,
+        match self.plan.buffered {
+            true => backup.run(self.deadline, || self.send(offset, length)).await,
+            false => backup.run(self.deadline, || self.stream(offset, length)).await,
         }
     }
 
     /// From memory: Azure is told the checksum and refuses what does not have it.
-    async fn send(
-        &self,
-        change: &Change,
-        object: &Object,
-        name: &str,
-        plan: &Plan,
-        offset: u64,
-        length: u64,
-    ) -> Result<(Id, Sum)> {
-        let _memory = self.memory.take(length).await;
-        let mut body = self.source.range(change, object, offset, length).await?;
+    async fn send(&self, offset: u64, length: u64) -> Result<(Id, Sum)> {
+        let _memory = self.backup.memory.take(length).await;
+        let mut body = self.backup.source.range(self.change, self.object, offset, length).await?;
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        let mut summer = Summer::new(object.stored.as_ref(), false);
+        let mut summer = Summer::new(self.object.stored.as_ref(), false);
         while let Some(piece) = body.next().await? {
             summer.update(&piece);
             bytes.extend_from_slice(&piece);
         }
         let (sum, _) = summer.finish();
-        let id = plan.data(offset, &sum);
-        self.target.stage(name, &id, bytes.into(), sum.crc64).await?;
+        let id = self.plan.data(offset, &sum);
+        self.backup.target.stage(self.name, &id, bytes.into(), sum.crc64).await?;
         Ok((id, sum))
     }
 
     /// As it comes: Azure says what arrived, and that is compared with what was sent.
-    async fn stream(
-        &self,
-        change: &Change,
-        object: &Object,
-        name: &str,
-        plan: &Plan,
-        offset: u64,
-        length: u64,
-    ) -> Result<(Id, Sum)> {
-        let id = plan.streamed(offset);
-        let mut body = self.source.range(change, object, offset, length).await?;
+    async fn stream(&self, offset: u64, length: u64) -> Result<(Id, Sum)> {
+        let id = self.plan.streamed(offset);
+        let mut body = self.backup.source.range(self.change, self.object, offset, length).await?;
         let (pieces, sent) = feed(length);
         let receive = async move {
-            let mut summer = Summer::new(object.stored.as_ref(), false);
+            let mut summer = Summer::new(self.object.stored.as_ref(), false);
             while let Some(piece) = body.next().await? {
                 summer.update(&piece);
                 if pieces.send(piece).await.is_err() {
@@ -152,35 +147,26 @@ impl Backup {
             Ok(summer.finish().0)
         };
         let sent: Box<dyn SeekableStream> = Box::new(sent);
-        let (arrived, sum) = tokio::try_join!(self.target.stage_stream(name, &id, length, Body::from(sent)), receive)?;
-        self.note(name, plan, offset, arrived, sum).await?;
+        let (arrived, sum) =
+            tokio::try_join!(self.backup.target.stage_stream(self.name, &id, length, Body::from(sent)), receive)?;
+        self.note(offset, arrived, sum).await?;
         Ok((id, sum))
     }
 
     /// By Azure itself: what it says arrived goes into the sum, which is compared with S3's.
-    async fn pull(&self, name: &str, plan: &Plan, address: &str, offset: u64, length: u64) -> Result<(Id, Sum)> {
-        let id = plan.streamed(offset);
-        let crc64 = self.target.stage_from_url(name, &id, address, offset, length).await?;
+    async fn pull(&self, address: &str, offset: u64, length: u64) -> Result<(Id, Sum)> {
+        let id = self.plan.streamed(offset);
+        let crc64 = self.backup.target.stage_from_url(self.name, &id, address, offset, length).await?;
         let sum = Sum { crc64, crc32: 0, length };
-        self.note(name, plan, offset, crc64, sum).await?;
+        self.note(offset, crc64, sum).await?;
         Ok((id, sum))
     }
 
-    async fn note(&self, name: &str, plan: &Plan, offset: u64, arrived: u64, sum: Sum) -> Result<()> {
+    async fn note(&self, offset: u64, arrived: u64, sum: Sum) -> Result<()> {
         if arrived != sum.crc64 {
             return Err(Error::new(Reason::Checksum, "the bytes that arrived in Azure are not those that were sent"));
         }
         let crc64 = crc_fast::crc64_nvme(NOTE);
-        self.target.stage(name, &plan.note(offset, &sum), Bytes::from_static(NOTE), crc64).await
-    }
-
-    /// Where Azure is to fetch the object; None if it is to be streamed.
-    async fn address(&self, change: &Change, object: &Object) -> Option<String> {
-        let comparable = object.stored.as_ref().is_none_or(|stored| stored.algorithm == Algorithm::Crc64Nvme);
-        if !self.policy.pull || !comparable || self.cannot_pull.load(Ordering::Relaxed) {
-            return None;
-        }
-        let address = self.source.presign(change, VALID).await.ok()?;
-        (address.len() <= LONGEST_ADDRESS).then_some(address)
+        self.backup.target.stage(self.name, &self.plan.note(offset, &sum), Bytes::from_static(NOTE), crc64).await
     }
 }

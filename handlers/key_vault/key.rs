@@ -135,6 +135,11 @@ pub struct ReleasePolicy {
 /// What a key may be waited for.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Wait {
+    /// It shall be deleted and purged: said before it is deleted, since nobody would purge it afterwards who did not know.
+    Delete {
+        /// The key's address.
+        key: String,
+    },
     /// It is deleted and shall be purged, which the vault can do once it shows it as deleted.
     Purge {
         /// The key's address.
@@ -390,11 +395,11 @@ impl Resource for Key {
             )));
         }
         let key = found["properties"]["keyUri"].as_str().unwrap_or_default().to_owned();
-        match cx.provider.keys().delete(&key).await.map_err(explain) {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ if purges => Ok(Step::Wait { on: Wait::Purge { key, unseen: 0 }, after: POLL }),
-            _ => Ok(Step::Done),
+        if purges {
+            return Ok(Step::Wait { on: Wait::Delete { key }, after: Duration::ZERO });
         }
+        delete(&key, cx).await?;
+        Ok(Step::Done)
     }
 
     async fn list(&self, page: Option<&str>, cx: &Cx) -> Result<Page<Self>> {
@@ -402,7 +407,14 @@ impl Resource for Key {
         Ok(Page { models: keys.items.iter().map(Self::from_azure).collect::<Result<_>>()?, next: keys.next })
     }
 
-    async fn resume(Wait::Purge { key, unseen }: Wait, _: &Self::Id, cx: &Cx) -> Result<Step<Wait>> {
+    async fn resume(wait: Wait, _: &Self::Id, cx: &Cx) -> Result<Step<Wait>> {
+        let (key, unseen) = match wait {
+            Wait::Delete { key } => {
+                delete(&key, cx).await?;
+                return Ok(Step::Wait { on: Wait::Purge { key, unseen: 0 }, after: POLL });
+            }
+            Wait::Purge { key, unseen } => (key, unseen),
+        };
         match cx.provider.keys().purge(&key).await.map_err(explain) {
             Err(error) if error.is_not_found() && unseen < UNSEEN => {
                 Ok(Step::Wait { on: Wait::Purge { key, unseen: unseen + 1 }, after: POLL })
@@ -410,6 +422,14 @@ impl Resource for Key {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(Step::Done),
         }
+    }
+}
+
+/// Deletes a key, which may be done already.
+async fn delete(key: &str, cx: &Cx) -> Result<()> {
+    match cx.provider.keys().delete(key).await.map_err(explain) {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
-use cfn_provider::{HandlerErrorCode as Code, testing::Harness};
+use cfn_provider::{Action, HandlerErrorCode as Code, testing::Harness};
 use handlers::{
     key_vault::{key::Key, vault::Vault},
     resources::resource_group::ResourceGroup,
@@ -207,4 +207,24 @@ async fn impossible_keys_are_refused_before_azure_is_asked() {
         assert!(refused.message.contains(part), "{}", refused.message);
     }
     assert_eq!(azure.emulator.requests().len(), asked);
+}
+
+#[tokio::test]
+async fn a_purge_is_not_lost_with_the_answer_of_the_delete() {
+    let azure = Azure::start().await;
+    let (keys, model) = azure.key(json!({}), json!({"PurgeOnDelete": true})).await;
+    let key = with(&keys.create(&model).await.unwrap(), json!({"PurgeOnDelete": true}));
+    let vault = azure.vaults.read(&json!({"Id": key["VaultId"]})).await.unwrap();
+    let vault = with(&vault, json!({"PurgeOnDelete": true}));
+    for (harness, model) in [(&keys, &key), (&azure.vaults, &vault)] {
+        let mut event = harness.event(Action::Delete, model);
+        event["callbackContext"] = harness.invoke(event.clone()).await.callback_context.unwrap();
+        assert!(harness.read(model).await.is_ok(), "what shall be purged is known before it is deleted");
+        // Twice from here: the first time the process dies with its answer.
+        harness.invoke(event.clone()).await;
+        harness.drive(event).await.unwrap();
+        let again = harness.create(&with(model, json!({"RecoverDeleted": false}))).await;
+        assert!(again.is_ok(), "its name is free: {again:?}");
+        harness.delete(&with(model, json!({"PurgeOnDelete": false}))).await.unwrap();
+    }
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub enum Wait {
     /// Its name is being made known: `RegisteringDns`, then `Succeeded`.
     Provisioning,
-    /// It is deleted and shall be purged.
+    /// It shall be deleted and purged: said before it is deleted, since nobody would purge it afterwards who did not know.
     Purge {
         /// The region that it was in.
         location: String,
@@ -171,7 +171,6 @@ impl Resource for Vault {
                  delete it without PurgeOnDelete",
             ));
         }
-        cx.provider.delete(&id.to_string(), API).await?;
         Ok(Step::Wait { on: Wait::Purge { location: vault.location.unwrap_or_default() }, after: Duration::ZERO })
     }
 
@@ -185,6 +184,7 @@ impl Resource for Vault {
         let (answered, location) = match wait {
             Wait::Provisioning => return Self::provisioning(&cx.provider.get(&id.to_string(), API).await?),
             Wait::Purge { location } => {
+                cx.provider.delete(&id.to_string(), API).await?;
                 let purge = format!("{}/purge", deleted(id, &location));
                 (cx.provider.post(&purge, API, &Value::Null).await.map(|_| ()), location)
             }
