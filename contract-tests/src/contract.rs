@@ -166,7 +166,7 @@ async fn parents(emulator: &Emulator) -> Result<Values, Error> {
         "properties": { "allowBlobPublicAccess": true }
     });
     put(emulator, &account, "2023-05-01", body.clone()).await?;
-    let container = format!("{account}/blobServices/default/containers/contract-tests");
+    let container = format!("{account}/blobServices/default/containers/contract-parent");
     put(emulator, &container, "2023-05-01", json!({ "properties": {} })).await?;
     let mut values = Values::from([
         ("ResourceGroupId".into(), group.clone()),
