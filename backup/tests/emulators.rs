@@ -214,8 +214,11 @@ async fn a_round_trip_through_emulators_of_others() {
         assert_eq!((&back.0, back.3.len()), (bytes, if *key == TAGGED { 2 } else { 0 }), "{key:?}");
     }
     let (code, summary) = emulators.backup(&["restore", "--bucket", "source", "--to-bucket", "second"]).await;
-    assert_eq!((code, &summary["unchanged"]), (1, &Value::from(objects.len() - 1)));
-    assert_eq!(summary["newer"], 1, "MiniStack's HEAD does not say that it has tags, so it looks like another one");
+    assert_eq!(summary["unchanged"], objects.len() - 1);
+    // MiniStack's HEAD does not say that the tagged one has tags, so it looks like another: a newer one, or one to be
+    // written again if it is of the same second as its source.
+    assert_eq!(summary["newer"].as_u64().unwrap() + summary["restored"].as_u64().unwrap(), 1, "{summary}");
+    assert_eq!(code == 1, summary["newer"] == 1, "{summary}");
 
     client.delete_object().bucket("source").key("plain.txt").send().await.unwrap();
     let (code, summary) = emulators.backup(&["verify", "--bucket", "source"]).await;
