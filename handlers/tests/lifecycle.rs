@@ -2,22 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
+#[allow(dead_code, reason = "the other suites use the rest")]
 mod scenarios;
 
 use cfn_provider::{Action, HandlerErrorCode as Code, ProgressEvent, protocol::OperationStatus};
 use handlers::REGISTRY;
 use sandbox::azure::{Fault, Match};
-use scenarios::{Scenario, assert_contains, changed, visible};
+use scenarios::{Scenario, assert_contains, changed, each, visible};
 use serde_json::{Map, Value};
 use std::time::Duration;
-
-async fn each() -> Vec<Scenario> {
-    let mut all = Vec::new();
-    for entry in REGISTRY {
-        all.push(scenarios::of(entry).await.unwrap_or_else(|| panic!("{} has no scenario", entry.type_name)));
-    }
-    all
-}
 
 #[tokio::test]
 async fn every_type_lives() {

@@ -6,44 +6,12 @@
 mod scenarios;
 
 use cfn_provider::HandlerErrorCode as Code;
-use handlers::REGISTRY;
-use scenarios::{Scenario, assert_contains, changed, visible};
+use scenarios::{
+    Scenario, assert_contains, changed, each,
+    schema::{resolved, validator, words},
+    visible,
+};
 use serde_json::{Value, json};
-
-async fn each() -> Vec<Scenario> {
-    let mut all = Vec::new();
-    for entry in REGISTRY {
-        all.push(scenarios::of(entry).await.unwrap_or_else(|| panic!("{} has no scenario", entry.type_name)));
-    }
-    all
-}
-
-/// The schema at `at`, references followed.
-fn resolved<'a>(schema: &'a Value, at: &'a Value) -> &'a Value {
-    match at["$ref"].as_str() {
-        Some(name) => &schema["definitions"][name.rsplit('/').next().unwrap()],
-        None => at,
-    }
-}
-
-/// The words of an enumeration, or of a pattern that is one.
-fn words(at: &Value) -> Vec<Value> {
-    if let Some(words) = at["enum"].as_array() {
-        return words.clone();
-    }
-    let pattern = at["pattern"].as_str().unwrap_or_default();
-    let inner = pattern.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$")).unwrap_or_default();
-    match inner.contains('|') && inner.chars().all(|c| c.is_ascii_alphanumeric() || c == '|') {
-        true => inner.split('|').map(Value::from).collect(),
-        false => Vec::new(),
-    }
-}
-
-fn validator(scenario: &Scenario) -> jsonschema::Validator {
-    let mut schema = scenario.harness.schema().json.clone();
-    schema["type"] = "object".into();
-    jsonschema::draft7::new(&schema).unwrap()
-}
 
 /// Another value of a string that a pattern may bind, or of a word or a flag.
 fn others(at: &Value, value: &Value) -> Vec<Value> {

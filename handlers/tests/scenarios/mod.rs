@@ -17,6 +17,7 @@ mod object_replication_policy;
 mod queue;
 mod resource_group;
 mod role_assignment;
+pub(crate) mod schema;
 mod storage_account;
 mod table;
 mod user_assigned_identity;
@@ -24,6 +25,7 @@ mod vault;
 
 use cfn_provider::{Entry, Resource, testing::Harness};
 use handlers::{
+    REGISTRY,
     authorization::{management_lock::ManagementLock, role_assignment::RoleAssignment},
     insights::diagnostic_setting::DiagnosticSetting,
     key_vault::{key::Key, vault::Vault},
@@ -116,6 +118,15 @@ impl Scenario {
 
 fn is_below(made: &str, id: &str) -> bool {
     made.to_lowercase().starts_with(&id.to_lowercase())
+}
+
+/// Every type, each on an emulator of its own.
+pub(crate) async fn each() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for entry in REGISTRY {
+        all.push(of(entry).await.unwrap_or_else(|| panic!("{} has no scenario", entry.type_name)));
+    }
+    all
 }
 
 /// The type of a row, on an emulator of its own; `None` for a type that the suites do not know.
