@@ -12,6 +12,7 @@ mod bucket;
 mod connect;
 mod container;
 mod estimate;
+mod headers;
 mod inventory;
 mod merge;
 mod pace;

@@ -10,23 +10,19 @@ use std::{collections::BTreeMap, convert::Infallible};
 
 use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
-    types::{
-        ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, MultipartUpload,
-        ObjectLockLegalHoldStatus, ObjectLockMode, ServerSideEncryption, StorageClass,
-    },
+    types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, MultipartUpload},
 };
 use azure_core::Bytes;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt as _, stream};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use time::{OffsetDateTime, format_description::well_known::Rfc2822, format_description::well_known::Rfc3339};
 use tokio::sync::mpsc;
 
 use super::{
     bucket::{created, refused},
     container::{Copy, Reading},
     far,
+    headers::{Headers, described},
 };
 use crate::{
     Backup, Error, Reason, Result,
@@ -34,7 +30,6 @@ use crate::{
     checksum::{self, Algorithm, Stored, Sum, Summer},
     record::{Content, Record},
     source::Object,
-    tags,
 };
 
 /// The least and the largest part, and the most parts, that S3 takes; the least is larger than S3's, which is 5 MiB.
@@ -103,28 +98,12 @@ impl Upload<'_> {
         let headers = Headers::of(self, put)?;
         let write = || async {
             let (if_match, if_none_match) = conditions(put);
-            let answer = self
-                .s3
-                .put_object()
+            let request = described!(self.s3.put_object(), headers);
+            let answer = request
                 .bucket(self.bucket)
                 .key(put.key)
                 .body(ByteStream::from(bytes.clone()))
                 .checksum_crc64_nvme(&recorded)
-                .set_cache_control(headers.get("cache-control"))
-                .set_content_disposition(headers.get("content-disposition"))
-                .set_content_encoding(headers.get("content-encoding"))
-                .set_content_language(headers.get("content-language"))
-                .set_content_type(headers.get("content-type"))
-                .set_expires(headers.expires)
-                .set_website_redirect_location(headers.get("x-amz-website-redirect-location"))
-                .set_metadata(headers.metadata())
-                .set_tagging(headers.tagging.clone())
-                .set_storage_class(headers.class.clone())
-                .set_server_side_encryption(headers.encryption.clone())
-                .set_ssekms_key_id(headers.kms_key.clone())
-                .set_object_lock_mode(headers.lock_mode.clone())
-                .set_object_lock_retain_until_date(headers.lock_until)
-                .set_object_lock_legal_hold_status(headers.legal_hold.clone())
                 .set_if_match(if_match)
                 .set_if_none_match(if_none_match)
                 .send()
@@ -184,28 +163,12 @@ impl Upload<'_> {
     async fn begin(&self, put: &Put<'_>) -> Result<String> {
         let headers = Headers::of(self, put)?;
         let begin = || async {
-            let answer = self
-                .s3
-                .create_multipart_upload()
+            let request = described!(self.s3.create_multipart_upload(), headers);
+            let answer = request
                 .bucket(self.bucket)
                 .key(put.key)
                 .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
                 .checksum_type(ChecksumType::FullObject)
-                .set_cache_control(headers.get("cache-control"))
-                .set_content_disposition(headers.get("content-disposition"))
-                .set_content_encoding(headers.get("content-encoding"))
-                .set_content_language(headers.get("content-language"))
-                .set_content_type(headers.get("content-type"))
-                .set_expires(headers.expires)
-                .set_website_redirect_location(headers.get("x-amz-website-redirect-location"))
-                .set_metadata(headers.metadata())
-                .set_tagging(headers.tagging.clone())
-                .set_storage_class(headers.class.clone())
-                .set_server_side_encryption(headers.encryption.clone())
-                .set_ssekms_key_id(headers.kms_key.clone())
-                .set_object_lock_mode(headers.lock_mode.clone())
-                .set_object_lock_retain_until_date(headers.lock_until)
-                .set_object_lock_legal_hold_status(headers.legal_hold.clone())
                 .send()
                 .await
                 .map_err(|error| refused(&error, PERMISSION))?;
@@ -391,68 +354,6 @@ impl Plan {
     fn length(&self, number: u64) -> Option<u64> {
         let offset = number.checked_sub(1)?.checked_mul(self.part)?;
         Some(self.part.min(self.size.checked_sub(offset)?)).filter(|length| *length > 0)
-    }
-}
-
-/// What describes an object, as S3 is told.
-struct Headers {
-    headers: BTreeMap<String, String>,
-    user: BTreeMap<String, String>,
-    expires: Option<DateTime>,
-    tagging: Option<String>,
-    class: Option<StorageClass>,
-    encryption: Option<ServerSideEncryption>,
-    kms_key: Option<String>,
-    lock_mode: Option<ObjectLockMode>,
-    lock_until: Option<DateTime>,
-    legal_hold: Option<ObjectLockLegalHoldStatus>,
-}
-
-impl Headers {
-    fn of(upload: &Upload<'_>, put: &Put<'_>) -> Result<Self> {
-        let Record { headers, user, tags, .. } = put.record;
-        let get = |name: &str, wanted: bool| headers.get(name).filter(|_| wanted);
-        let expires = match headers.get("expires") {
-            None => None,
-            Some(text) => Some(OffsetDateTime::parse(text, &Rfc2822).map_err(|_| {
-                let message =
-                    format!("its Expires header {text:?} is no date, and S3 is only told dates: restore it by hand");
-                Error::new(Reason::SourceRefused, message)
-            })?),
-        };
-        let until = get("x-amz-object-lock-retain-until-date", upload.object_lock)
-            .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
-            .filter(|until| *until > OffsetDateTime::now_utc());
-        let class = Some(put.content.class.as_str()).filter(|class| !matches!(*class, "" | "STANDARD"));
-        Ok(Self {
-            headers: headers.clone(),
-            user: user.clone(),
-            expires: expires.map(|expires| DateTime::from_secs(expires.unix_timestamp())),
-            tagging: (!tags.is_empty()).then(|| tags::format(tags)),
-            class: class.map(StorageClass::from),
-            encryption: get("x-amz-server-side-encryption", upload.encryption)
-                .map(|kind| ServerSideEncryption::from(kind.as_str())),
-            kms_key: get("x-amz-server-side-encryption-aws-kms-key-id", upload.encryption).cloned(),
-            lock_mode: until
-                .and_then(|_| headers.get("x-amz-object-lock-mode"))
-                .map(|mode| ObjectLockMode::from(mode.as_str())),
-            lock_until: until.map(|until| DateTime::from_secs(until.unix_timestamp())),
-            legal_hold: get("x-amz-object-lock-legal-hold", upload.object_lock)
-                .map(|status| ObjectLockLegalHoldStatus::from(status.as_str())),
-        })
-    }
-
-    fn get(&self, name: &str) -> Option<String> {
-        self.headers.get(name).cloned()
-    }
-
-    /// S3 keeps metadata that is not ASCII, and gives and takes it as RFC 2047 writes it.
-    fn metadata(&self) -> Option<std::collections::HashMap<String, String>> {
-        let encoded = |value: &String| match value.is_ascii() {
-            true => value.clone(),
-            false => format!("=?UTF-8?B?{}?=", STANDARD.encode(value)),
-        };
-        Some(self.user.iter().map(|(name, value)| (name.clone(), encoded(value))).collect())
     }
 }
 
