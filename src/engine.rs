@@ -6,8 +6,9 @@
 //!   dies after the service accepted the create, CloudFormation already knows what to delete, and the repeated create
 //!   finds its own work instead of AlreadyExists.
 //! - The first CREATE invocation never returns IN_PROGRESS for a resource it did not find absent: CloudFormation deletes
-//!   what carries a returned identifier when the create fails. The one exception is an identifier made from this very
-//!   request's token: what has it is this request's own work, from an answer that was lost.
+//!   what carries a returned identifier when the create fails. The exceptions are an identifier made from this very
+//!   request's token, since what has it is this request's own work from an answer that was lost, and one that only the
+//!   service can make ([`Resource::claim`]).
 //! - A version of the handler that is deployed in the middle of an operation finishes it ([`crate::progress`]).
 //! - Every invocation answers within its budget; one that runs out of time is continued, and repeated, by a callback.
 //! - Only `NotFound` means absent.
@@ -187,28 +188,31 @@ impl<R: Resource> Operation<'_, R> {
             return self.advance(Progress::begin(&id)?).await;
         }
         let mut desired = self.typed(&self.model)?;
+        let claimed = timeout_at(self.cx.request.deadline, desired.claim(&self.cx)).await;
+        if let Some(id) = claimed.unwrap_or_else(|_| Err(self.late())).map_err(|error| error.while_doing(&about))? {
+            return self.begun(&desired, Progress::begin(&id)?, &id);
+        }
         let id = desired.identify(&self.cx).map_err(|error| error.while_doing(&about))?;
         let about = format!("{about} {id}");
         let found =
             timeout_at(self.cx.request.deadline, R::read(&id, &self.cx)).await.unwrap_or_else(|_| Err(self.late()));
         match found {
             Ok(_) if self.is_of_this_request(&id) => {
-                self.model = self.named(&desired, &id)?;
-                let progress = Progress { found: true, ..Progress::begin(&id)? };
-                Ok(ProgressEvent::in_progress(self.model, progress.to_context()?, Duration::ZERO, None))
+                self.begun(&desired, Progress { found: true, ..Progress::begin(&id)? }, &id)
             }
             Ok(_) => Err(Error::new(
                 HandlerErrorCode::AlreadyExists,
                 "it already exists; import it into the stack, or give it another name or none",
             )
             .while_doing(about)),
-            Err(error) if error.is_not_found() => {
-                self.model = self.named(&desired, &id)?;
-                let progress = Progress::begin(&id)?;
-                Ok(ProgressEvent::in_progress(self.model, progress.to_context()?, Duration::ZERO, None))
-            }
+            Err(error) if error.is_not_found() => self.begun(&desired, Progress::begin(&id)?, &id),
             Err(error) => Err(error.while_doing(about)),
         }
+    }
+
+    /// CREATE's first answer: CloudFormation knows the identifier from now on.
+    fn begun(&self, desired: &R, progress: Progress, id: &R::Id) -> Result<ProgressEvent> {
+        Ok(ProgressEvent::in_progress(self.named(desired, id)?, progress.to_context()?, Duration::ZERO, None))
     }
 
     /// Whether the identifier was made from this request's token, so that nobody else can have taken it: what has it was

@@ -179,5 +179,5 @@ pub use error::{Error, HandlerErrorCode, Result, Retry};
 pub use lambda::serve;
 pub use protocol::{Action, Invocation, ProgressEvent};
 pub use registry::Entry;
-pub use resource::{Change, Context, Identifier, Never, Page, Provider, Request, Resource, Step};
+pub use resource::{Change, Context, Identifier, Never, NoConfiguration, Page, Provider, Request, Resource, Step};
 pub use tags::Tag;

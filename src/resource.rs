@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, HandlerErrorCode, Result},
-    protocol::{Credentials, Invocation},
+    protocol::{Action, Credentials, Invocation},
     tags::Tag,
 };
 use schemars::JsonSchema;
@@ -28,6 +28,11 @@ use tokio::time::Instant;
 pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// The type's name: `Organization::Service::Resource`.
     const TYPE_NAME: &'static str;
+
+    /// The AWS permissions that an action needs of the execution role, beside [`Provider::PERMISSIONS`].
+    fn permissions(_action: Action) -> &'static [&'static str] {
+        &[]
+    }
 
     /// The properties that a LIST must be given (names of top-level properties), such as the parent's id.
     const LIST_BY: &'static [&'static str] = &[];
@@ -66,7 +71,17 @@ pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + S
     /// `InvalidRequest` where the model names no possible resource.
     fn identify(&mut self, cx: &Context<Self::Provider>) -> Result<Self::Id>;
 
-    /// Creates the resource. The engine has checked that it did not exist.
+    /// Makes the identifier of a resource to be created where only the service can, such as the ARN of a KMS key: the bare
+    /// resource comes to be here, marked so that a repetition of the request finds it, and [`Self::create`] does the rest.
+    /// `None`, for [`Self::identify`] tells it, with every service that takes a name.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where somebody else has what the model names.
+    fn claim(&self, _cx: &Context<Self::Provider>) -> impl Future<Output = Result<Option<Self::Id>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Creates the resource. The engine has checked that it did not exist, or [`Self::claim`] has made it.
     fn create(
         &self,
         id: &Self::Id,
@@ -152,7 +167,7 @@ pub trait Provider: Sized + Send + Sync {
     /// The type configuration's model; its schema becomes the `typeConfiguration` of every type of this provider.
     type Configuration: JsonSchema + DeserializeOwned;
 
-    /// The AWS permissions the handlers need from the execution role.
+    /// The AWS permissions that every action of every type needs of the execution role.
     const PERMISSIONS: &'static [&'static str];
 
     /// Opens the service for one invocation. Called each time, so whatever is costly is cached by the provider and
@@ -162,6 +177,10 @@ pub trait Provider: Sized + Send + Sync {
     /// `InvalidTypeConfiguration` that names the member and what to set.
     fn open(configuration: Self::Configuration, request: &Request) -> Result<Self>;
 }
+
+/// The type configuration of a provider that has nothing to configure.
+#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+pub struct NoConfiguration {}
 
 /// What surrounds the model in one invocation. Prints without the credentials, the token and the properties.
 #[derive(Clone)]

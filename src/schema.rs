@@ -38,7 +38,7 @@ use jsonschema::{Validator, error::ValidationErrorKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{LazyLock, Mutex, OnceLock, PoisonError},
 };
 
@@ -297,7 +297,7 @@ fn generate<R: Resource>() -> (Value, Vec<String>) {
     schema["tagging"] = match tag_property {
         Some(pointer) => json!({
             "taggable": true, "tagOnCreate": true, "tagUpdatable": true,
-            "cloudFormationSystemTags": false, "tagProperty": pointer
+            "cloudFormationSystemTags": false, "tagProperty": pointer, "permissions": tagging::<R>()
         }),
         None => json!({"taggable": false}),
     };
@@ -325,7 +325,7 @@ fn handlers<R: Resource>(schema: &Value) -> Value {
     });
     let mut handlers = Map::new();
     for action in Action::ALL.into_iter().filter(|action| updatable || *action != Action::Update) {
-        let mut handler = json!({"permissions": R::Provider::PERMISSIONS});
+        let mut handler = json!({"permissions": permissions::<R>(action)});
         match action {
             Action::Create | Action::Update | Action::Delete => handler["timeoutInMinutes"] = R::TIMEOUT_MINUTES.into(),
             Action::List if !R::LIST_BY.is_empty() => {
@@ -340,6 +340,17 @@ fn handlers<R: Resource>(schema: &Value) -> Value {
         handlers.insert(action.handler().into(), handler);
     }
     Value::Object(handlers)
+}
+
+/// What an action needs of the execution role.
+fn permissions<R: Resource>(action: Action) -> Vec<&'static str> {
+    [R::Provider::PERMISSIONS, R::permissions(action)].concat()
+}
+
+/// What tagging needs of the execution role: the permissions that are about tags, by their names, each once.
+fn tagging<R: Resource>() -> BTreeSet<&'static str> {
+    let all = Action::ALL.into_iter().flat_map(permissions::<R>);
+    all.filter(|permission| permission.contains("Tag")).collect()
 }
 
 /// What the annotations of a type say.
@@ -456,6 +467,15 @@ fn prune(schema: &mut Value) {
     }
     if let Some(Value::Object(configuration)) = schema.get_mut("typeConfiguration") {
         configuration.retain(|_, value| !empty(value));
+    }
+    // A type without settings has no configuration: CloudFormation would ask for an empty one.
+    if schema["typeConfiguration"]["properties"].as_object().is_none_or(Map::is_empty)
+        && let Value::Object(map) = schema
+    {
+        map.shift_remove("typeConfiguration");
+    }
+    if let Some(Value::Object(tagging)) = schema.get_mut("tagging") {
+        tagging.retain(|_, value| !empty(value));
     }
     loop {
         let text = schema.to_string();

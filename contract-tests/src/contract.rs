@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sandbox::aws::Aws;
 use sandbox::azure::{Emulator, Options};
 use sandbox::lambda::{self, Function, Lambda};
+use sandbox::serve::{CROSS_REGION, FUNCTION};
 use sandbox::sts::{EXECUTION_ROLE, ISSUER, Sts};
 use sandbox::tools::target_dir;
 use serde_json::{Value, json};
@@ -15,19 +17,20 @@ use crate::cfn::{Cfn, Handlers};
 use crate::stage::{self, Values};
 use crate::{Error, package};
 
-const FUNCTION: &str = "bootstrap";
 const LOCATION: &str = "westeurope";
 const GROUP_NAME: &str = "contract-tests";
 const ACCOUNT_NAME: &str = "contracttests";
 /// A parent that is not there after this long will not come.
 const PROVISIONED: Duration = Duration::from_secs(30);
 
-/// An emulator with the parents that inputs refer to, the real `bootstrap` behind a Lambda endpoint, and the CLI.
+/// An emulator with the parents that inputs refer to and one of AWS, the real handlers behind a Lambda endpoint, and the CLI.
 pub struct Cloud {
     emulator: Emulator,
+    aws: Aws,
     lambda: Lambda,
     _sts: Sts,
     bootstrap: PathBuf,
+    cross_region: PathBuf,
     cfn: Arc<Cfn>,
     type_configuration: PathBuf,
     values: Values,
@@ -38,9 +41,9 @@ pub struct Cloud {
 impl Cloud {
     /// Starts everything on loopback; it stops when dropped.
     pub async fn start() -> Result<Cloud, Error> {
-        let (bootstrap, cfn) = tokio::task::spawn_blocking(|| {
-            let bootstrap = lambda::build("bootstrap").map_err(Error::io("building the handlers"))?;
-            Ok::<_, Error>((bootstrap, Cfn::start()?))
+        let ([bootstrap, cross_region], cfn) = tokio::task::spawn_blocking(|| {
+            let executables = lambda::build([FUNCTION, CROSS_REGION]).map_err(Error::io("building the handlers"))?;
+            Ok::<_, Error>((executables, Cfn::start()?))
         })
         .await
         .map_err(cloud)??;
@@ -51,6 +54,9 @@ impl Cloud {
         let env = vec![("AWS_ENDPOINT_URL_STS".to_owned(), sts.url())];
         let function = Function { env, ..Function::new(FUNCTION, &bootstrap) };
         let lambda = Lambda::start(0, function).await.map_err(cloud)?;
+        let aws = Aws::ministack().await.map_err(cloud)?;
+        let env = vec![("AWS_ENDPOINT_URL".to_owned(), aws.url().to_owned())];
+        lambda.add(Function { env, ..Function::new(CROSS_REGION, &cross_region) }).map_err(cloud)?;
         let folder = target_dir().join("stage");
         let type_configuration = folder.join(format!("type-configuration-{}.json", std::process::id()));
         fs::create_dir_all(&folder)
@@ -58,7 +64,19 @@ impl Cloud {
             .map_err(Error::io(format!("writing {}", type_configuration.display())))?;
         let values = parents(&emulator).await?;
         let standing = emulator.resources();
-        Ok(Cloud { emulator, lambda, _sts: sts, bootstrap, cfn: Arc::new(cfn), type_configuration, values, standing })
+        let cfn = Arc::new(cfn);
+        Ok(Cloud {
+            emulator,
+            aws,
+            lambda,
+            _sts: sts,
+            bootstrap,
+            cross_region,
+            cfn,
+            type_configuration,
+            values,
+            standing,
+        })
     }
 
     /// Takes the client secret out of the type configuration: the handlers sign in by the caller's session from now on.
@@ -74,18 +92,17 @@ impl Cloud {
         let cfn = self.cfn.clone();
         let type_name = type_name.to_owned();
         let values = self.values.clone();
-        let bootstrap = self.bootstrap.clone();
-        let secret = self.secret();
-        let handlers = Handlers {
-            endpoint: self.lambda.url(),
-            function: FUNCTION.into(),
-            type_configuration: Some(self.type_configuration.clone()),
+        let (function, executable, type_configuration) = match type_name.starts_with("CrossRegion::") {
+            true => (CROSS_REGION, self.cross_region.clone(), None),
+            false => (FUNCTION, self.bootstrap.clone(), Some(self.type_configuration.clone())),
         };
+        let secret = self.secret();
+        let handlers = Handlers { endpoint: self.lambda.url(), function: function.into(), type_configuration };
         let check = move || {
             let folder = stage::stage(&type_name, &values)?;
             cfn.validate(&folder)?;
-            cfn.generate(&folder, &bootstrap)?;
-            let path = cfn.submit_dry_run(&folder, &bootstrap)?;
+            cfn.generate(&folder, &executable)?;
+            let path = cfn.submit_dry_run(&folder, &executable)?;
             packaged(&path, &type_name, &secret)?;
             let tested = cfn.test(&folder, &handlers)?;
             let expected = expected_skips(&stage::schema(&type_name)?);
@@ -116,9 +133,14 @@ impl Cloud {
         left
     }
 
-    /// What the handlers printed, the newest lines last.
+    /// The emulated AWS, in which the types of another region work.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// What the handlers printed, the newest lines of each last.
     pub fn log_lines(&self) -> Vec<String> {
-        self.lambda.log_lines(FUNCTION)
+        [FUNCTION, CROSS_REGION].iter().flat_map(|function| self.lambda.log_lines(function)).collect()
     }
 
     fn secret(&self) -> String {

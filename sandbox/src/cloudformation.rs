@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::component::{Component, Error};
+use crate::serve::{CROSS_REGION, FUNCTION};
 use crate::{process, tools};
 
 /// Installs the engine on first use and returns its virtual environment.
@@ -12,12 +13,12 @@ pub(crate) fn install() -> Result<PathBuf, tools::Error> {
 
 /// Starts CloudFormation, S3 and their neighbours on one port of 127.0.0.1. State is kept below `folder`.
 ///
-/// `installed` is the folder of [`install`]; `handlers` are a Lambda endpoint and the name of the function there, and
-/// each gets the content of the file `type_configuration`. `environment` is that of the functions which stacks make.
+/// `installed` is the folder of [`install`]; `lambda` is the Lambda endpoint with the handlers, each of which gets the content of
+/// the file `type_configuration`, if it takes any. `environment` is that of the functions which stacks make.
 pub(crate) fn spawn(
     installed: &Path,
     port: u16,
-    handlers: (&str, &str),
+    lambda: &str,
     type_configuration: &Path,
     environment: &[(&str, &str)],
     folder: &Path,
@@ -27,7 +28,8 @@ pub(crate) fn spawn(
         .args(["-m", "registry_types", "--port", &port.to_string()])
         .arg("--schemas")
         .arg(tools::root().join("schema"))
-        .args(["--lambda-endpoint", handlers.0, "--function", handlers.1])
+        .args(["--lambda-endpoint", lambda, "--function", FUNCTION])
+        .arg(format!("--function=CrossRegion={CROSS_REGION}"))
         // A retry on a laptop need not spare anybody.
         .args(["--retry-delay", "0.05"])
         .arg("--type-configuration")

@@ -184,25 +184,26 @@ impl Lambda {
     }
 }
 
-/// Builds a binary of this workspace, in the profile and target folder of the caller's own build: `bootstrap` is that of the
-/// handlers, `backup-lambda` that of the backup.
+/// Builds binaries of this workspace, in the profile and target folder of the caller's own build: `bootstrap` is that of the
+/// Azure types, `cross-region` that of AWS in another region, `backup-lambda` that of the backup.
 ///
-/// Returns the path of the executable.
-pub fn build(binary: &str) -> io::Result<PathBuf> {
+/// Returns the paths of the executables.
+pub fn build<const N: usize>(binaries: [&str; N]) -> io::Result<[PathBuf; N]> {
     let (profile, flag) = if cfg!(debug_assertions) { ("debug", None) } else { ("release", Some("--release")) };
-    let path = tools::target_dir().join(profile).join(binary);
-    if !path.exists() {
-        eprintln!("building {binary} (first run)");
+    let paths = binaries.map(|binary| tools::target_dir().join(profile).join(binary));
+    if let Some(first) = paths.iter().zip(binaries).find_map(|(path, binary)| (!path.exists()).then_some(binary)) {
+        eprintln!("building {first} (first run)");
     }
     let mut build = process::guarded(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--bin", binary]).args(flag).current_dir(tools::root());
+    build.args(["build", "--quiet"]).args(binaries.iter().flat_map(|binary| ["--bin", binary])).args(flag);
+    build.current_dir(tools::root());
     tools::as_from_the_shell(&mut build);
     let build = process::output(&mut build)?;
     if !build.status.success() {
         let said = String::from_utf8_lossy(&build.stderr).into_owned();
         return Err(io::Error::other(format!("cargo build ended with {}:\n{said}", build.status)));
     }
-    Ok(path)
+    Ok(paths)
 }
 
 async fn invoke(

@@ -1,5 +1,6 @@
 //! CloudFormation, S3 and Azure storage on a laptop.
 
+pub mod aws;
 pub mod azure;
 pub mod azurite;
 mod cloudformation;

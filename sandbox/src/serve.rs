@@ -13,8 +13,10 @@ use crate::lambda::{self, Function, Lambda};
 use crate::sts::{EXECUTION_ROLE, ISSUER, Sts};
 use crate::{azurite, cloudformation, tools};
 
-/// The name under which the Lambda serves the handlers, that of the cargo binary.
+/// The name under which the Lambda serves the Azure types, that of the cargo binary.
 pub const FUNCTION: &str = "bootstrap";
+/// The same for the types of AWS in another region.
+pub const CROSS_REGION: &str = "cross-region";
 const RUN: &str = "run-";
 /// Locked as long as its folder has an owner; the kernel unlocks the files of the dead.
 const IN_USE: &str = "in-use";
@@ -84,11 +86,11 @@ impl Sandbox {
     ///
     /// AWS listens on `port`, then Lambda, Azure, blobs and STS on the next four; 0 takes whatever is free.
     pub async fn start(port: u16) -> Result<Sandbox, Error> {
-        let (node, python, bootstrap) = blocking(|| {
+        let (node, python, [bootstrap, cross_region]) = blocking(|| {
             let node = azurite::install()?;
             let python = cloudformation::install()?;
-            let bootstrap = lambda::build(FUNCTION).map_err(failed("building the handlers"))?;
-            Ok::<_, Error>((node, python, bootstrap))
+            let executables = lambda::build([FUNCTION, CROSS_REGION]).map_err(failed("building the handlers"))?;
+            Ok::<_, Error>((node, python, executables))
         })
         .await?;
 
@@ -121,12 +123,14 @@ impl Sandbox {
         let certificate_authority = folder.path().join("ca.pem");
         write(&certificate_authority, emulator.certificate_authority())?;
 
-        let function = Function {
-            log: Some(folder.path().join("bootstrap.log")),
+        let function = |name: &str, executable| Function {
+            log: Some(folder.path().join(format!("{name}.log"))),
             env: vec![("AWS_ENDPOINT_URL".into(), aws.clone()), ("AWS_ENDPOINT_URL_STS".into(), sts.url())],
-            ..Function::new(FUNCTION, bootstrap)
+            ..Function::new(name, executable)
         };
-        let lambda = Lambda::start(lambda_port, function).await.map_err(failed("starting the Lambda endpoint"))?;
+        let lambda = Lambda::start(lambda_port, function(FUNCTION, bootstrap)).await;
+        let lambda = lambda.map_err(failed("starting the Lambda endpoint"))?;
+        lambda.add(function(CROSS_REGION, cross_region)).map_err(failed("starting the Lambda endpoint"))?;
 
         let mut azurite = azurite::spawn(&node, blob_port, &authority, folder.path())?;
         // Functions find Azure by what Azure's SDKs, the backup and OpenSSL read.
@@ -138,14 +142,8 @@ impl Sandbox {
             ("BACKUP_CERTIFICATE_AUTHORITY", trusted.as_ref()),
             ("SSL_CERT_FILE", trusted.as_ref()),
         ];
-        let mut cloudformation = cloudformation::spawn(
-            &python,
-            aws_port,
-            (&lambda.url(), FUNCTION),
-            &type_configuration,
-            &environment,
-            folder.path(),
-        )?;
+        let mut cloudformation =
+            cloudformation::spawn(&python, aws_port, &lambda.url(), &type_configuration, &environment, folder.path())?;
         tokio::try_join!(azurite.ready(), cloudformation.ready())?;
 
         let endpoints = Endpoints {

@@ -40,7 +40,7 @@ fn cloud() -> &'static Cloud {
         let aws = tools::python_venv("aws-cli", &requirements).unwrap().join("bin/aws");
         let folder = tempfile::tempdir().unwrap();
         let zip = folder.path().join("backup-lambda.zip");
-        package(&lambda::build("backup-lambda").unwrap(), &zip, Form::Quick).unwrap();
+        package(&lambda::build(["backup-lambda"]).unwrap()[0], &zip, Form::Quick).unwrap();
         let sandbox = runtime.block_on(Sandbox::start(0)).unwrap();
         let stacks = Stacks::new(sandbox.endpoints());
         runtime.block_on(stacks.put(&zip)).unwrap();

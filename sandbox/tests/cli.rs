@@ -226,7 +226,7 @@ fn every_example_deploys_as_it_says_and_is_proved() {
         if let Some(package) = arguments.iter_mut().find(|argument| argument.ends_with("backup-lambda.zip")) {
             // `cargo xtask package-backup` would build for release.
             let quick = place.0.path().join("backup-lambda.zip");
-            sandbox::package::package(&lambda::build("backup-lambda").unwrap(), &quick, Form::Quick).unwrap();
+            sandbox::package::package(&lambda::build(["backup-lambda"]).unwrap()[0], &quick, Form::Quick).unwrap();
             *package = quick.to_str().unwrap().to_owned();
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

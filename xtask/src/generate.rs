@@ -1,7 +1,6 @@
-//! Writes what is generated from the Rust types: `schema/` and `docs/azure-*.md`.
+//! Writes what is generated from the Rust types: `schema/`, `docs/azure-*.md` and `docs/crossregion-*.md`.
 
 use crate::docs;
-use handlers::REGISTRY;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -11,7 +10,7 @@ use std::{
 fn files() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
-    for entry in REGISTRY {
+    for entry in handlers::REGISTRY.iter().chain(cross_region::REGISTRY) {
         let name = entry.type_name.replace("::", "-").to_lowercase();
         let schema = &(entry.schema)().json;
         let text = serde_json::to_string_pretty(schema).expect("a schema is JSON");
@@ -48,7 +47,8 @@ fn stale(files: &[(PathBuf, String)]) -> io::Result<Vec<PathBuf>> {
     for folder in folders.into_iter().filter(|folder| folder.exists()) {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let generated = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("azure-"));
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let generated = name.starts_with("azure-") || name.starts_with("crossregion-");
             if generated && !files.iter().any(|(file, _)| *file == path) {
                 stale.push(path);
             }

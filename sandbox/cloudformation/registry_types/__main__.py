@@ -22,8 +22,9 @@ def arguments():
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--schemas", type=Path, required=True, help="folder of resource type schemas, read once")
     parser.add_argument("--lambda-endpoint", required=True, help="where the handlers' Lambda is invoked")
-    parser.add_argument("--function", required=True, help="name of the handlers' Lambda function")
-    parser.add_argument("--type-configuration", type=Path, help="JSON file: the configuration of every type")
+    parser.add_argument("--function", metavar="[ORGANISATION=]NAME", action="append", required=True,
+                        help="name of the handlers' Lambda function, for the types of an organisation or for all others")
+    parser.add_argument("--type-configuration", type=Path, help="JSON file: the configuration of every type that takes one")
     parser.add_argument("--data", type=Path, required=True, help="folder for everything that is written")
     parser.add_argument("--function-environment", metavar="NAME=VALUE", action="append", default=[],
                         help="a variable of every Lambda function's environment, unless the function sets it")
@@ -165,7 +166,8 @@ def main():
         fail(f"type configuration {options.type_configuration}: {error.strerror}")
     except ValueError as error:
         fail(f"type configuration {options.type_configuration} is not JSON: {error}")
-    handler = Handler(options.lambda_endpoint, options.function,
+    functions = dict(name.split("=", 1) if "=" in name else ("", name) for name in options.function)
+    handler = Handler(options.lambda_endpoint, functions,
                       Limits(options.retries, options.retry_delay, options.invocation_timeout,
                              options.operation_timeout))
     listener = listen(options.port)

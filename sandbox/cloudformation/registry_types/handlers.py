@@ -109,13 +109,16 @@ class Request:
 
 
 class Handler:
-    """The Lambda function that serves every registered type."""
+    """The Lambda functions that serve the registered types.
 
-    def __init__(self, endpoint, function, limits=None):
-        self.endpoint, self.function, self.limits = endpoint, function, limits or Limits()
+    ``functions`` has a function's name for an organisation (the first part of a type's name), and for "" that of all others.
+    """
+
+    def __init__(self, endpoint, functions, limits=None):
+        self.endpoint, self.functions, self.limits = endpoint, functions, limits or Limits()
         address = urlsplit(endpoint)
         self._host, self._port = address.hostname, address.port or 80
-        self._path = f"{address.path.rstrip('/')}/2015-03-31/functions/{function}/invocations"
+        self._path = f"{address.path.rstrip('/')}/2015-03-31/functions"
 
     def run(self, request, on_progress=None):
         """Runs one operation to its end and returns the last progress event.
@@ -182,16 +185,20 @@ class Handler:
             time.sleep(self.limits.retry_delay * 2 ** (attempts - 1))
 
     def _post(self, event):
+        organisation = event["resourceType"].split("::")[0]
+        function = self.functions.get(organisation) or self.functions.get("")
+        if not function:
+            raise InvocationFailed(f"no function serves the types of {organisation}")
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self.limits.invocation)
         try:
-            connection.request("POST", self._path, json.dumps(event), {"Content-Type": "application/json"})
+            connection.request("POST", f"{self._path}/{function}/invocations", json.dumps(event), {"Content-Type": "application/json"})
             response = connection.getresponse()
             body, status = response.read(), response.status
         except TimeoutError as error:
-            raise InvocationFailed(f"function {self.function} did not answer within "
+            raise InvocationFailed(f"function {function} did not answer within "
                                    f"{self.limits.invocation:g} s") from error
         except (OSError, http.client.HTTPException) as error:
-            raise InvocationFailed(f"cannot invoke function {self.function} at {self.endpoint}: "
+            raise InvocationFailed(f"cannot invoke function {function} at {self.endpoint}: "
                                    f"{error or type(error).__name__}") from error
         finally:
             connection.close()
@@ -203,4 +210,4 @@ class Handler:
             return answer
         # A Lambda error payload has errorType and errorMessage. The body itself may hold properties: not repeated.
         detail = f"{answer.get('errorType')}: {answer.get('errorMessage')}" if isinstance(answer, dict) else "no JSON"
-        raise InvocationFailed(f"function {self.function} answered HTTP {status} with no progress event ({detail})")
+        raise InvocationFailed(f"function {function} answered HTTP {status} with no progress event ({detail})")

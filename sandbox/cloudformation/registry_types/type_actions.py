@@ -15,10 +15,11 @@ from .engine import module
 
 
 class Configurations:
-    """The type configuration of every registered type: one for all at the start, or what SetTypeConfiguration set."""
+    """The type configurations: one at the start for all types that take any, or what SetTypeConfiguration set."""
 
     def __init__(self, types, initial=None):
-        self._initial = dict.fromkeys(types, initial) if initial is not None else {}
+        configurable = [name for name, kind in types.items() if "typeConfiguration" in kind.schema]
+        self._initial = dict.fromkeys(configurable, initial) if initial is not None else {}
         self._set = {}
 
     def get(self, name):

@@ -171,3 +171,12 @@ def test_endpoint_that_is_down_gives_a_clear_failure(tmp_path, stack):
         assert ":111122223333:" in cloud.describe(stack)["StackId"]
     finally:
         assert cloud.stop() == 0
+
+
+def test_an_organisation_may_have_a_function_of_its_own(tmp_path, stack):
+    cloud = Cloud(tmp_path, "http://127.0.0.1:1", "--function", "Toy=of-toys")
+    try:
+        assert cloud.deploy(stack, TEMPLATE) == "ROLLBACK_COMPLETE"
+        assert "cannot invoke function of-toys at http://127.0.0.1:1: " in cloud.reason(stack, "Shelf", "CREATE_FAILED")
+    finally:
+        assert cloud.stop() == 0
