@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use sts::config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 
-use crate::{Error, ErrorKind, Result, Secret, configuration::SecretArn};
+use crate::{Error, ErrorKind, Result, Secret, SecretArn};
 
 /// For one call with its repetition: what surrounds it has a deadline of its own, and repeats it.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -27,12 +27,7 @@ use azure_identity::{
 use futures::lock::Mutex;
 use serde_json::Value;
 
-use crate::{
-    Error, ErrorKind, Result, Secret,
-    aws::Session,
-    configuration::{Profile, SecretArn},
-    telemetry::Telemetry,
-};
+use crate::{Error, ErrorKind, Profile, Result, Secret, SecretArn, aws::Session, telemetry::Telemetry};
 
 /// A token that expires within this time is replaced.
 const EARLY: Duration = Duration::from_secs(300);
