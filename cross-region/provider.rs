@@ -16,11 +16,22 @@ const PROPAGATION: Duration = Duration::from_secs(120);
 /// One call with its repetition. The engine repeats what takes longer in its next invocation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+tokio::task_local! {
+    static ADDRESS: String;
+}
+
+/// Runs `work` with AWS at an address of its own, `http://127.0.0.1:PORT`. The environment's address is the whole process's,
+/// and tests run beside each other.
+pub async fn at<T>(address: &str, work: impl Future<Output = T>) -> T {
+    ADDRESS.scope(address.to_owned(), work).await
+}
+
 /// AWS, opened for one invocation with the caller's session. A client is built when it is asked for.
 #[derive(Clone, Debug)]
 pub struct Aws {
     credentials: Credentials,
     home: String,
+    address: Option<String>,
 }
 
 impl Provider for Aws {
@@ -32,7 +43,8 @@ impl Provider for Aws {
         let home = request.region.clone().or_else(|| std::env::var("AWS_REGION").ok()).ok_or_else(|| {
             Error::invalid_request("the request names no AWS region, and neither does the variable AWS_REGION")
         })?;
-        Ok(Self { credentials: request.caller_credentials()?.clone(), home })
+        let address = ADDRESS.try_with(Clone::clone).ok();
+        Ok(Self { credentials: request.caller_credentials()?.clone(), home, address })
     }
 }
 
@@ -45,7 +57,7 @@ impl Aws {
     /// S3 in a region.
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         use aws_sdk_s3::config::{BehaviorVersion, Config, Region, retry::RetryConfig, timeout::TimeoutConfig};
-        let endpoint = endpoint("AWS_ENDPOINT_URL_S3");
+        let endpoint = self.endpoint("AWS_ENDPOINT_URL_S3");
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
@@ -69,19 +81,20 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
             .http_client(http());
-        config.set_endpoint_url(endpoint("AWS_ENDPOINT_URL_KMS"));
+        config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_KMS"));
         aws_sdk_kms::Client::from_conf(config.build())
+    }
+
+    /// Where a service is, if not at AWS's own address: the variables that every AWS SDK reads.
+    fn endpoint(&self, of_service: &str) -> Option<String> {
+        let variable = |name: &&str| std::env::var(name).ok().filter(|url| !url.is_empty());
+        self.address.clone().or_else(|| [of_service, "AWS_ENDPOINT_URL"].iter().find_map(variable))
     }
 
     fn credentials(&self) -> aws_credential_types::Credentials {
         let Credentials { access_key_id, secret_access_key, session_token } = self.credentials.clone();
         aws_credential_types::Credentials::new(access_key_id, secret_access_key, session_token, None, "caller")
     }
-}
-
-/// Where a service is, if not at AWS's own address: the variables that every AWS SDK reads.
-fn endpoint(of_service: &str) -> Option<String> {
-    [of_service, "AWS_ENDPOINT_URL"].iter().find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
 }
 
 /// One pool of connections for the life of the process.

@@ -1,5 +1,7 @@
 //! S3 and KMS alone, in every region, by two emulators of others: what one of them lacks, the other may have.
 
+mod proxy;
+
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +10,8 @@ use tempfile::TempDir;
 
 use crate::component::{Component, free_port};
 use crate::{cloudformation, process, tools};
+
+pub use proxy::{Call, Fault, Proxy};
 
 /// A running emulator; dropping it stops it and removes its data.
 #[derive(Debug)]
