@@ -94,7 +94,7 @@ def configure(options, port):
 
 def install(types, handler, configuration):
     """Loads MiniStack and gives it the registered types."""
-    from . import buckets, engine, functions, versions
+    from . import buckets, custom_resources, engine, functions, keys, replicas, versions
     from .cloud_control import CloudControl
     from .resources import Resources
     from .type_actions import Configurations, TypeActions
@@ -110,8 +110,11 @@ def install(types, handler, configuration):
     CloudControl(resources).install()
     TypeActions(types, configurations, state).install()
     buckets.install()
-    functions.install()
+    replicas.install()
     versions.install()
+    keys.install()
+    functions.install()
+    custom_resources.install(state)
 
 
 async def serve(listener, ready):

@@ -31,8 +31,15 @@ NEEDED = {
         "_UNTAGGED_TYPES": None, "_runs_on_worker_thread": "resource_type",
         "_sends_back_failed_update": "resource_type",
         "_roll_back_operation": "stack_name stack_id stack operation reason_override",
+        "_delete_stack_async": "stack_name stack_id retain_resources force",
+        "_with_dependencies": "logical_ids res_defs remaining",
         "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status"},
-    f"{PACKAGE}.handlers": {"_roll_back_operation": "stack_name stack_id stack operation reason_override"},
+    f"{PACKAGE}.handlers": {"_roll_back_operation": "stack_name stack_id stack operation reason_override",
+                            "_delete_stack_async": "stack_name stack_id retain_resources force"},
+    f"{PACKAGE}.custom_resource": {
+        "deliver_response": "token response",
+        "invoke_custom_resource": "request_type logical_id props stack_name stack_id resource_type physical_id "
+                                  "old_props"},
     f"{PACKAGE}.changesets": {"_IMPORT_LOOKUPS": None, "_IMPORT_NOT_FOUND": None,
                               "_import_resources_async": "cs stack new_stack"},
     f"{PACKAGE}.drift": {"DRIFT_DETECTABLE_STATUSES": None, "supports_drift": "resource_type",
@@ -45,6 +52,7 @@ NEEDED = {
         "_fire_s3_event": "bucket_name key event_name size etag deletion_type restore_event_data version_id sequencer "
                           "object_extra record_extra",
         "_get_object": "bucket_name key headers query_params", "_object_record_from_version": "v",
+        "_maybe_replicate": "bucket_name key obj data tags", "_replication_rule_for": "bucket_name key tags",
         "_parse_range": "range_header total", "_range_error_xml": None, "_xml_body": None,
         **{f"_{verb}_bucket_{name}": None
            for name in ("versioning", "encryption", "lifecycle", "tagging", "ownership_controls", "replication")
@@ -165,6 +173,23 @@ class Engine:
         event("DELETE_COMPLETE")
 
 
+class KeepsDependencies(dict):
+    """The resources of a stack while it is deleted: those that one whose delete failed depends on are not found."""
+
+    def __init__(self, stack):
+        super().__init__(stack.get("_resources", {}))
+        self._definitions = (stack.get("_template") or {}).get("Resources", {})
+        for record in self.values():
+            # What failed before is tried again.
+            if record.get("ResourceStatus") == "DELETE_FAILED":
+                record["ResourceStatus"] = "DELETE_IN_PROGRESS"
+
+    def get(self, logical_id, default=None):
+        failed = [name for name, record in self.items() if record.get("ResourceStatus") == "DELETE_FAILED"]
+        kept = module("stacks")._with_dependencies(failed, self._definitions, set(self)) if failed else ()
+        return default if logical_id in kept else super().get(logical_id, default)
+
+
 def install(resources):
     """Registers every type of ``resources`` with MiniStack. Call ``check`` first."""
     types = resources.types
@@ -210,6 +235,18 @@ def install(resources):
     def _roll_back_operation(original, stack_name, stack_id, stack, operation, reason_override=""):
         _include_begun(stack_name, stack, operation)
         return original(stack_name, stack_id, stack, operation, reason_override)
+
+    # What a resource that would not go depends on stays, too: a bucket's key, a custom resource's function.
+    @hook("_delete_stack_async", stacks, module("handlers"))
+    async def _delete_stack_async(original, stack_name, stack_id, retain_resources=(), force=False):
+        stack = module()._stacks.get(stack_name)
+        if force or not stack:
+            return await original(stack_name, stack_id, retain_resources, force)
+        held = stack["_resources"] = KeepsDependencies(stack)
+        try:
+            return await original(stack_name, stack_id, retain_resources, force)
+        finally:
+            stack["_resources"] = dict(held)
 
     # An import reads through handlers on the event loop, so all of it moves to a thread; afterwards the resources
     # know their stack.

@@ -77,6 +77,38 @@ def test_replication_copies_objects(cloud, stack):
     assert s3.get_object(Bucket=f"{stack}-b", Key="keep/a")["Body"].read() == b"b"
 
 
+def test_replicas_are_under_the_key_of_their_rule(cloud, stack):
+    s3, kms = cloud.client("s3"), cloud.client("kms")
+    here, there = (kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2))
+    on = {"Status": "Enabled"}
+
+    def template(**rule):
+        under = {"ServerSideEncryptionConfiguration": [
+            {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": here}}]}
+        rule.setdefault("Destination", {})["Bucket"] = {"Fn::GetAtt": ["Copy", "Arn"]}
+        whole = bucket(f"{stack}-a", VersioningConfiguration=on, BucketEncryption=under, ReplicationConfiguration={
+            "Role": "arn:aws:iam::000000000000:role/copy",
+            "Rules": [{"Status": "Enabled", "Priority": 1, "Filter": {"Prefix": ""},
+                       "DeleteMarkerReplication": {"Status": "Disabled"}, **rule}]})
+        whole["Resources"]["Copy"] = {"Type": "AWS::S3::Bucket", "Properties": {
+            "BucketName": f"{stack}-b", "VersioningConfiguration": on}}
+        return whole
+
+    assert cloud.deploy(stack, template()) == "CREATE_COMPLETE", cloud.events(stack)
+    s3.put_object(Bucket=f"{stack}-a", Key="left", Body=b"b")
+    with pytest.raises(ClientError, match="404"):
+        s3.head_object(Bucket=f"{stack}-b", Key="left")
+
+    encrypted = template(SourceSelectionCriteria={"SseKmsEncryptedObjects": on},
+                         Destination={"EncryptionConfiguration": {"ReplicaKmsKeyID": there}})
+    assert cloud.deploy(stack, encrypted) == "UPDATE_COMPLETE", cloud.events(stack)
+    s3.put_object(Bucket=f"{stack}-a", Key="taken", Body=b"b")
+    keys = [s3.head_object(Bucket=f"{stack}-{one}", Key="taken")["SSEKMSKeyId"] for one in "ab"]
+    assert keys == [here, there]
+    s3.put_object(Bucket=f"{stack}-a", Key="plain", Body=b"b", ServerSideEncryption="AES256")
+    assert s3.head_object(Bucket=f"{stack}-b", Key="plain")["ServerSideEncryption"] == "AES256"
+
+
 def test_refused_property_leaves_no_bucket(cloud, stack):
     template = bucket(stack, BucketEncryption={"ServerSideEncryptionConfiguration": [
         {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "ROT13"}}]})
