@@ -36,6 +36,7 @@ pub mod target;
 pub mod tier;
 mod transfer;
 pub mod transport;
+mod write;
 
 pub use copy::{Backup, Deletes, Outcome, Policy};
 pub use error::{Error, Reason, Result};

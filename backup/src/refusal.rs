@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use crate::{Error, Reason, source::root_cause};
 
+const CODE: &str = "x-ms-error-code";
+
 /// Whether Azure says that there is no such blob.
 pub(crate) fn is_no_blob(error: &azure_core::Error) -> bool {
     let ErrorKind::HttpResponse { status, error_code, .. } = error.kind() else { return false };
@@ -17,20 +19,12 @@ pub(crate) fn is_no_blob(error: &azure_core::Error) -> bool {
 pub(crate) fn read(error: &azure_core::Error) -> Error {
     match error.kind() {
         ErrorKind::HttpResponse { status, error_code, raw_response } => {
-            let status = u16::from(*status);
-            let header = |name: &'static str| raw_response.as_ref()?.headers().get_optional_str(&name.into());
-            let code = header("x-ms-error-code").or(error_code.as_deref()).unwrap_or("no code");
-            let said: Said =
-                raw_response.as_ref().and_then(|raw| azure_core::xml::from_xml(raw.body()).ok()).unwrap_or_default();
-            // The request id and the time follow on lines of their own.
-            let said = said.message.lines().next().unwrap_or_default().trim();
-            let (reason, advice) = classify(status, code);
-            let request_id = header("x-ms-request-id").unwrap_or_default();
-            let retry_after = header("x-ms-retry-after-ms").and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
-            let retry_after = retry_after
-                .or_else(|| header("retry-after").and_then(|after| after.parse().ok()).map(Duration::from_secs));
-            let message = format!("Azure: {advice}: {said} (HTTP {status}, {code}, request id {request_id})");
-            Error { retry_after, ..Error::new(reason, message) }
+            let header =
+                |name: &str| match raw_response.as_ref()?.headers().iter().find(|(known, _)| known.as_str() == name) {
+                    Some((_, value)) => Some(value.as_str()),
+                    None => error_code.as_deref().filter(|_| name == CODE),
+                };
+            refused(u16::from(*status), header, raw_response.as_ref().map_or(b"", |raw| raw.body()))
         }
         ErrorKind::Io | ErrorKind::Connection => {
             Error::new(Reason::Network, format!("the connection to Azure was cut: {}", root_cause(error)))
@@ -38,6 +32,21 @@ pub(crate) fn read(error: &azure_core::Error) -> Error {
         ErrorKind::Credential => credential(error),
         _ => Error::new(Reason::TargetRefused, format!("Azure's answer cannot be used: {}", root_cause(error))),
     }
+}
+
+/// Reads an answer that is no success.
+pub(crate) fn refused<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>, body: &[u8]) -> Error {
+    let code = header(CODE).unwrap_or("no code");
+    let said: Said = azure_core::xml::from_xml(body).unwrap_or_default();
+    // The request id and the time follow on lines of their own.
+    let said = said.message.lines().next().unwrap_or_default().trim();
+    let (reason, advice) = classify(status, code);
+    let request_id = header("x-ms-request-id").unwrap_or_default();
+    let retry_after = header("x-ms-retry-after-ms").and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+    let retry_after =
+        retry_after.or_else(|| header("retry-after").and_then(|after| after.parse().ok()).map(Duration::from_secs));
+    let message = format!("Azure: {advice}: {said} (HTTP {status}, {code}, request id {request_id})");
+    Error { retry_after, ..Error::new(reason, message) }
 }
 
 /// No token: AWS or Entra refused it, or could not be reached.

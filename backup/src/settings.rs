@@ -1,11 +1,13 @@
 //! What the environment says: where to copy to, as whom, and how.
 
+use std::sync::Arc;
+
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use azure_core::http::Url;
+use azure_core::{credentials::TokenCredential, http::Url};
 
 use crate::{
     Backup, Deletes, Error, Policy, Reason, Result, block::MIB, credential::SignIn, source::Source, tags::Keep,
-    target::Target, tier::Tiers, transport::transport,
+    target::Target, tier::Tiers, transport::Http,
 };
 
 /// All settings. The variables are in `docs/backup.md`.
@@ -108,12 +110,19 @@ impl Settings {
     /// # Errors
     /// `Configuration`: a value that cannot be used.
     pub fn open(&self, credentials: SharedCredentialsProvider) -> Result<Backup> {
-        let authority = self.certificate_authority.as_deref();
-        let patience = self.policy.retries.patience;
-        let source = Source::new(credentials.clone(), &self.region, self.s3_endpoint.clone(), authority, patience)?;
-        let sign_in = self.sign_in.as_ref().map(|sign_in| sign_in.credential(credentials, &self.region)).transpose()?;
-        let target = Target::new(self.container.clone(), sign_in, transport(authority, patience)?)?;
-        Ok(Backup::new(source, target, self.policy.clone()))
+        let sign_in = self.sign_in.as_ref();
+        let sign_in = sign_in.map(|sign_in| sign_in.credential(credentials.clone(), &self.region)).transpose()?;
+        self.open_as(sign_in, credentials)
+    }
+
+    /// The same as somebody else.
+    ///
+    /// # Errors
+    /// `Configuration`: a value that cannot be used.
+    pub fn open_as(&self, azure: Option<Arc<dyn TokenCredential>>, aws: SharedCredentialsProvider) -> Result<Backup> {
+        let http = Http::new(self.certificate_authority.as_deref(), self.policy.retries.patience)?;
+        let source = Source::new(aws, &self.region, self.s3_endpoint.clone(), http.clone());
+        Ok(Backup::new(source, Target::new(self.container.clone(), azure, http)?, self.policy.clone()))
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
+    task::{Context, Poll, ready},
     time::{Duration, SystemTime},
 };
 
@@ -16,16 +18,7 @@ use aws_sigv4::{
     },
     sign::v4,
 };
-use aws_smithy_http_client::{
-    Connector,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
-use aws_smithy_runtime_api::client::{
-    http::HttpConnector,
-    identity::Identity,
-    orchestrator::{HttpRequest, HttpResponse},
-};
-use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
+use aws_smithy_runtime_api::client::identity::Identity;
 use azure_core::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -36,14 +29,15 @@ use crate::{
     checksum::{Algorithm, Stored},
     event::Change,
     tags::Tags,
+    transport::{self, Answered, Http, Payload},
 };
+
+type Answer = http::Response<Answered>;
 
 /// What a signature leaves as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// The same for a query's value.
 const VALUE: &AsciiSet = &PATH.add(b'/');
-/// An error answer that is longer than this is not read to its end.
-const LONGEST_ERROR: usize = 64 * 1024;
 
 /// What S3 says of an object besides its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,17 +84,16 @@ pub const HEADERS: [&str; 13] = [
 /// Reads objects with one role.
 #[derive(Debug)]
 pub struct Source {
-    connector: Connector,
+    http: Http,
     credentials: SharedCredentialsProvider,
     region: String,
     endpoint: Option<String>,
-    patience: Duration,
 }
 
 /// The bytes of an object or of a range of it, as they come.
 #[derive(Debug)]
 pub struct Body {
-    stream: ByteStream,
+    stream: Answered,
     left: u64,
     patience: Duration,
 }
@@ -111,46 +104,45 @@ impl Body {
     /// # Errors
     /// `Network`: the connection was cut or has gone silent.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        let silent = || Error::new(Reason::Network, "S3 has gone silent in the middle of an object");
-        let next = tokio::time::timeout(self.patience, self.stream.next()).await.map_err(|_| silent())?;
-        match next {
-            Some(Ok(bytes)) => {
-                self.left = self
-                    .left
-                    .checked_sub(bytes.len() as u64)
-                    .ok_or_else(|| Error::new(Reason::Network, "S3 sent more bytes than it said"))?;
-                Ok(Some(bytes))
+        let next = tokio::time::timeout(self.patience, poll_fn(|context| self.poll_next(context))).await;
+        next.unwrap_or_else(|_| Err(cut("it has gone silent")))
+    }
+
+    /// The same for whoever minds the time.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        let next = match ready!(transport::poll_next(&mut self.stream, context)) {
+            Ok(next) => next,
+            Err(why) => return Poll::Ready(Err(cut(&why))),
+        };
+        let length = next.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Poll::Ready(match self.left.checked_sub(length) {
+            None => Err(cut("it sent more bytes than it said")),
+            Some(left) if left > 0 && next.is_none() => Err(cut(&format!("{left} bytes too early"))),
+            Some(left) => {
+                self.left = left;
+                Ok(next)
             }
-            None if self.left == 0 => Ok(None),
-            Some(Err(error)) => Err(Error::new(Reason::Network, format!("the connection to S3 was cut: {error}"))),
-            None => {
-                Err(Error::new(Reason::Network, format!("the connection to S3 was cut {} bytes too early", self.left)))
-            }
-        }
+        })
+    }
+
+    /// Bytes that are still to come.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
     }
 }
 
 impl Source {
     /// Reads buckets of this region where an event names no other.
     ///
-    /// `endpoint` replaces AWS's own addresses, and `certificate_authority` (PEM) is trusted in addition. Sends nothing.
-    ///
-    /// # Errors
-    /// `Configuration`: the certificates are not PEM.
+    /// `endpoint` replaces AWS's own addresses. Sends nothing.
     pub fn new(
         credentials: SharedCredentialsProvider,
         region: impl Into<String>,
         endpoint: Option<String>,
-        certificate_authority: Option<&str>,
-        patience: Duration,
-    ) -> Result<Self> {
-        let connector = match &endpoint {
-            // An emulator: reading the system's certificates takes longer than a request to it.
-            Some(endpoint) if endpoint.starts_with("http://") => Connector::builder().build_http(),
-            _ => tls_connector(certificate_authority)?,
-        };
+        http: Http,
+    ) -> Self {
         let endpoint = endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned());
-        Ok(Self { connector, credentials, region: region.into(), endpoint, patience })
+        Self { http, credentials, region: region.into(), endpoint }
     }
 
     /// An object's description and its bytes.
@@ -160,7 +152,7 @@ impl Source {
     pub async fn get(&self, change: &Change) -> Result<(Object, Body)> {
         let answer = self.send("GET", change, "", &[("x-amz-checksum-mode", "ENABLED".to_owned())]).await?;
         let object = object(&answer, change)?;
-        let body = Body { left: object.size, stream: ByteStream::new(answer.into_body()), patience: self.patience };
+        let body = self.body(answer, object.size);
         Ok((object, body))
     }
 
@@ -177,13 +169,12 @@ impl Source {
         }
         // The only word on the size beside the description's own: without a stored checksum nothing else would show that one
         // of them is wrong.
-        let total =
-            answer.headers().get("content-range").and_then(|range| range.rsplit('/').next()?.parse::<u64>().ok());
+        let total = header(&answer, "content-range").and_then(|range| range.rsplit('/').next()?.parse::<u64>().ok());
         if total != Some(object.size) {
             let message = format!("S3 said that the object has {} bytes, and now {total:?}", object.size);
             return Err(Error::new(Reason::SourceChanged, message));
         }
-        Ok(Body { left: length, stream: ByteStream::new(answer.into_body()), patience: self.patience })
+        Ok(self.body(answer, length))
     }
 
     /// An object's description.
@@ -228,22 +219,18 @@ impl Source {
         change: &Change,
         resource: &str,
         headers: &[(&'static str, String)],
-    ) -> Result<HttpResponse> {
+    ) -> Result<Answer> {
         let mut request = self.request(method, change, resource, headers)?;
         self.sign(&mut request, change, settings(), SignableBody::Bytes(&[])).await?;
-        let request = HttpRequest::try_from(request).map_err(|error| unsendable(&error))?;
-        let answer = tokio::time::timeout(self.patience, self.connector.call(request))
-            .await
-            .map_err(|_| Error::new(Reason::Network, "S3 did not answer"))?
-            .map_err(|error| Error::new(Reason::Network, format!("S3 is not reachable: {}", root_cause(&error))))?;
+        let unreachable = |why| Error::new(Reason::Network, format!("S3 is not reachable: {why}"));
+        let answer = self.http.send(request).await.map_err(unreachable)?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let status = answer.status().as_u16();
-        let request_id = answer.headers().get("x-amz-request-id").unwrap_or_default().to_owned();
-        let retry_after =
-            answer.headers().get("retry-after").and_then(|after| after.parse().ok()).map(Duration::from_secs);
-        let is_marker = answer.headers().get("x-amz-delete-marker") == Some("true");
+        let request_id = header(&answer, "x-amz-request-id").unwrap_or_default().to_owned();
+        let retry_after = header(&answer, "retry-after").and_then(|after| after.parse().ok()).map(Duration::from_secs);
+        let is_marker = header(&answer, "x-amz-delete-marker") == Some("true");
         let body = self.all(answer).await.unwrap_or_default();
         let said: Refusal = azure_core::xml::from_xml(&body).unwrap_or_default();
         Err(Error { retry_after, ..refused(status, &said, is_marker, &request_id, change) })
@@ -255,7 +242,7 @@ impl Source {
         change: &Change,
         resource: &str,
         headers: &[(&'static str, String)],
-    ) -> Result<http::Request<SdkBody>> {
+    ) -> Result<http::Request<Payload>> {
         let region = change.region.as_deref().unwrap_or(&self.region);
         let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
         let bucket = &change.bucket;
@@ -275,12 +262,12 @@ impl Source {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        request.body(SdkBody::empty()).map_err(|error| unsendable(&error))
+        request.body(transport::payload(Bytes::new())).map_err(|error| unsendable(&error))
     }
 
     async fn sign(
         &self,
-        request: &mut http::Request<SdkBody>,
+        request: &mut http::Request<Payload>,
         change: &Change,
         settings: SigningSettings,
         body: SignableBody<'_>,
@@ -308,32 +295,13 @@ impl Source {
         Ok(())
     }
 
-    async fn all(&self, answer: HttpResponse) -> Result<Vec<u8>> {
-        let mut stream = ByteStream::new(answer.into_body());
-        let mut all = Vec::new();
-        let cut = |why: String| Error::new(Reason::Network, format!("the connection to S3 was cut: {why}"));
-        while let Some(bytes) = tokio::time::timeout(self.patience, stream.next())
-            .await
-            .map_err(|_| cut("it has gone silent".to_owned()))?
-        {
-            all.extend_from_slice(&bytes.map_err(|error| cut(error.to_string()))?);
-            if all.len() > LONGEST_ERROR {
-                break;
-            }
-        }
-        Ok(all)
+    fn body(&self, answer: Answer, length: u64) -> Body {
+        Body { stream: answer.into_body(), left: length, patience: self.http.patience() }
     }
-}
 
-fn tls_connector(certificate_authority: Option<&str>) -> Result<Connector> {
-    let mut builder = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    if let Some(pem) = certificate_authority {
-        let context = TlsContext::builder().with_trust_store(TrustStore::default().with_pem_certificate(pem)).build();
-        builder = builder.tls_context(context.map_err(|error| {
-            Error::new(Reason::Configuration, format!("the certificate authority is not usable: {error}"))
-        })?);
+    async fn all(&self, answer: Answer) -> Result<Vec<u8>> {
+        transport::all(answer.into_body(), self.http.patience()).await.map_err(|why| cut(&why))
     }
-    Ok(builder.build())
 }
 
 fn settings() -> SigningSettings {
@@ -344,17 +312,25 @@ fn settings() -> SigningSettings {
     settings
 }
 
-fn object(answer: &HttpResponse, change: &Change) -> Result<Object> {
-    let header = |name: &str| answer.headers().get(name);
+/// A header's value; None if there is none, or it is no text.
+fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    std::str::from_utf8(answer.headers().get(name)?.as_bytes()).ok()
+}
+
+fn object(answer: &Answer, change: &Change) -> Result<Object> {
+    let header = |name: &str| header(answer, name);
     let unreadable = |what: &str| Error::new(Reason::SourceRefused, format!("S3's answer has no readable {what}"));
     let class = header("x-amz-storage-class").unwrap_or("STANDARD").to_owned();
     let restored = header("x-amz-restore").is_some_and(|restore| restore.contains("ongoing-request=\"false\""));
     let archived = matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE") && !restored;
-    let user = answer
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.to_owned())))
-        .collect();
+    let mut user = BTreeMap::new();
+    for (name, value) in answer.headers() {
+        // What is not kept must at least be readable, or something would be lost in silence.
+        let value = std::str::from_utf8(value.as_bytes()).map_err(|_| unreadable(name.as_str()))?;
+        if let Some(name) = name.as_str().strip_prefix("x-amz-meta-") {
+            user.insert(name.to_owned(), value.to_owned());
+        }
+    }
     let stored = Algorithm::ALL.into_iter().find_map(|algorithm| {
         let value = header(&format!("x-amz-checksum-{}", algorithm.name()))?.to_owned();
         // Before S3 named the type, only a composite one had the number of parts behind it.
@@ -448,6 +424,10 @@ const CUSTOMER_KEY: &str = "S3 does not read it for us without more in the reque
 
 fn unsendable(error: &dyn std::error::Error) -> Error {
     Error::new(Reason::SourceRefused, format!("the request to S3 cannot be made: {}", root_cause(error)))
+}
+
+fn cut(why: &str) -> Error {
+    Error::new(Reason::Network, format!("the connection to S3 was cut: {why}"))
 }
 
 /// The deepest cause's own words: the layers above it repeat themselves.

@@ -3,31 +3,25 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    num::NonZero,
     sync::Arc,
 };
 
-use async_trait::async_trait;
 use azure_core::{
     Bytes,
     credentials::TokenCredential,
-    http::{
-        Body, ClientMethodOptions, ClientOptions, Context, Etag, LoggingOptions, Request, RequestContent, RetryOptions,
-        Transport, Url, XmlFormat,
-        headers::Headers,
-        policies::{Policy, PolicyResult},
-    },
+    http::{ClientOptions, Etag, LoggingOptions, RequestContent, RetryOptions, Url, XmlFormat, headers::Headers},
 };
 use azure_storage_blob::{
     BlobClient, BlobContainerClient, BlobContainerClientOptions,
     models::{
         AccessTier, BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders as _, BlobClientSetMetadataOptions,
         BlobClientSetTagsOptions, BlobTag, BlobTags, BlockBlobClientCommitBlockListOptions,
-        BlockBlobClientStageBlockFromUrlOptions, BlockBlobClientStageBlockFromUrlResultHeaders as _,
-        BlockBlobClientStageBlockOptions, BlockBlobClientStageBlockResultHeaders as _, BlockBlobClientUploadOptions,
-        BlockListType, BlockLookupList, HttpRange,
+        BlockBlobClientStageBlockFromUrlOptions, BlockBlobClientStageBlockFromUrlResultHeaders as _, BlockListType,
+        BlockLookupList, HttpRange,
     },
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     Error, Reason, Result, checksum,
@@ -35,7 +29,11 @@ use crate::{
     refusal,
     tags::{self, Tags},
     tier::Tier,
+    transport::{self, Http, Payload},
+    write::{self, Writer},
 };
+
+const CRC64: &str = "x-ms-content-crc64";
 
 /// When a write takes place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +60,7 @@ pub struct Blob {
 /// A container.
 pub struct Target {
     container: BlobContainerClient,
+    writer: Writer,
 }
 
 impl fmt::Debug for Target {
@@ -78,21 +77,21 @@ impl Target {
     ///
     /// # Errors
     /// `Configuration`: the address is none, or is not https with a credential.
-    pub fn new(container: Url, credential: Option<Arc<dyn TokenCredential>>, transport: Transport) -> Result<Self> {
+    pub fn new(container: Url, credential: Option<Arc<dyn TokenCredential>>, http: Http) -> Result<Self> {
         let options = BlobContainerClientOptions {
             client_options: ClientOptions {
-                transport: Some(transport),
-                // They know no deadline, and the body of a block may be a stream that comes once.
+                transport: Some(http.transport()),
+                // They know no deadline.
                 retry: RetryOptions::none(),
-                per_call_policies: vec![Arc::new(SendChecksum)],
                 logging: LoggingOptions::default(),
                 ..ClientOptions::default()
             },
             ..BlobContainerClientOptions::default()
         };
+        let writer = Writer::new(container.clone(), credential.clone(), http);
         let container = BlobContainerClient::new(container, credential, Some(options))
             .map_err(|error| Error::new(Reason::Configuration, format!("the container's address: {error}")))?;
-        Ok(Self { container })
+        Ok(Self { container, writer })
     }
 
     /// The client of the container, for what the copy itself does not need: listing, reading.
@@ -112,30 +111,26 @@ impl Target {
         description: &Description,
         condition: &Condition,
     ) -> Result<()> {
-        let mut headers = description.headers.clone();
-        let (if_match, if_none_match) = condition.etags();
-        let options = BlockBlobClientUploadOptions {
-            blob_cache_control: headers.remove("cache-control"),
-            blob_content_disposition: headers.remove("content-disposition"),
-            blob_content_encoding: headers.remove("content-encoding"),
-            blob_content_language: headers.remove("content-language"),
-            blob_content_type: headers.remove("content-type"),
-            blob_tags_string: tags_header(&description.tags),
-            if_match,
-            if_none_match,
-            metadata: Some(metadata(description)),
-            method_options: with_checksum(crc64),
-            // Never in parts: their checksums could not be given.
-            partition_size: NonZero::new(u64::MAX),
-            tier: description.tier.map(tier),
-            ..BlockBlobClientUploadOptions::default()
-        };
-        let content = Body::Bytes(bytes).into();
-        self.blob(name)
-            .block_blob_client()
-            .upload(content, Some(options))
-            .await
-            .map_err(|error| refusal::read(&error))?;
+        let mut headers = write::Headers::default();
+        headers.put("x-ms-blob-type", "BlockBlob")?;
+        headers.put(CRC64, checksum::to_azure(crc64))?;
+        for (name, value) in &description.headers {
+            headers.put(format!("x-ms-blob-{name}"), value)?;
+        }
+        for (name, value) in &description.metadata {
+            headers.put(format!("x-ms-meta-{name}"), value)?;
+        }
+        if !description.tags.is_empty() {
+            headers.put("x-ms-tags", tags::format(&description.tags))?;
+        }
+        if let Some(tier) = description.tier {
+            headers.put("x-ms-access-tier", format!("{tier:?}"))?;
+        }
+        match condition {
+            Condition::Absent => headers.put("if-none-match", "*")?,
+            Condition::Unchanged(etag) => headers.put("if-match", etag)?,
+        }
+        self.writer.put(name, "", headers, transport::payload(bytes)).await?;
         Ok(())
     }
 
@@ -144,17 +139,9 @@ impl Target {
     /// # Errors
     /// What stands in the way.
     pub async fn stage(&self, name: &str, id: &[u8], bytes: Bytes, crc64: u64) -> Result<()> {
-        let options = BlockBlobClientStageBlockOptions {
-            transactional_content_crc64: Some(checksum::to_azure(crc64)),
-            ..BlockBlobClientStageBlockOptions::default()
-        };
-        let length = bytes.len() as u64;
-        let content = Body::Bytes(bytes).into();
-        self.blob(name)
-            .block_blob_client()
-            .stage_block(id, length, content, Some(options))
-            .await
-            .map_err(|error| refusal::read(&error))?;
+        let mut headers = write::Headers::default();
+        headers.put(CRC64, checksum::to_azure(crc64))?;
+        self.writer.put(name, &block(id), headers, transport::payload(bytes)).await?;
         Ok(())
     }
 
@@ -162,14 +149,10 @@ impl Target {
     ///
     /// # Errors
     /// What stands in the way; `Checksum` if Azure does not say what it computed.
-    pub async fn stage_stream(&self, name: &str, id: &[u8], length: u64, body: Body) -> Result<u64> {
-        let answer = self
-            .blob(name)
-            .block_blob_client()
-            .stage_block(id, length, body.into(), None)
-            .await
-            .map_err(|error| refusal::read(&error))?;
-        computed(answer.content_crc64())
+    pub(crate) async fn stage_stream(&self, name: &str, id: &[u8], body: Payload) -> Result<u64> {
+        let answer = self.writer.put(name, &block(id), write::Headers::default(), body).await?;
+        let crc64 = answer.get(CRC64).and_then(|crc64| crc64.to_str().ok());
+        computed(crc64.and_then(checksum::from_azure))
     }
 
     /// Lets Azure fetch a block from an address by itself, and returns the CRC64 that it computed of what arrived.
@@ -187,7 +170,8 @@ impl Target {
             .stage_block_from_url(id, 0, url.to_owned(), Some(options))
             .await
             .map_err(|error| refusal::read(&error))?;
-        computed(answer.content_crc64())
+        let crc64 = answer.content_crc64().ok().flatten();
+        computed(crc64.and_then(|crc64| checksum::from_azure(&STANDARD.encode(crc64))))
     }
 
     /// The uncommitted blocks of a blob: ids and lengths.
@@ -343,28 +327,12 @@ impl Condition {
     }
 }
 
-/// The CRC64 of a request's body. The SDK's Put Blob takes none, so that a policy adds it.
-struct SentChecksum(u64);
-
-fn with_checksum(crc64: u64) -> ClientMethodOptions<'static> {
-    ClientMethodOptions { context: Context::new().with_value(SentChecksum(crc64)) }
+/// The query of a Put Block.
+fn block(id: &[u8]) -> String {
+    format!("comp=block&blockid={}", utf8_percent_encode(&STANDARD.encode(id), NON_ALPHANUMERIC))
 }
 
-#[derive(Debug)]
-struct SendChecksum;
-
-#[async_trait]
-impl Policy for SendChecksum {
-    async fn send(&self, context: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
-        if let Some(SentChecksum(crc64)) = context.value() {
-            request.insert_header("x-ms-content-crc64", azure_core::base64::encode(checksum::to_azure(*crc64)));
-        }
-        next[0].send(context, request, &next[1..]).await
-    }
-}
-
-fn computed(answered: azure_core::Result<Option<Vec<u8>>>) -> Result<u64> {
-    let crc64 = answered.ok().flatten().and_then(|bytes| checksum::from_azure(&bytes));
+fn computed(crc64: Option<u64>) -> Result<u64> {
     crc64.ok_or_else(|| Error::new(Reason::Checksum, "Azure does not say which CRC64 the block has that it received"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
-use azure_core::{Bytes, http::Body, stream::SeekableStream};
+use azure_core::Bytes;
 use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
@@ -133,22 +133,11 @@ impl Transfer<'_> {
     /// As it comes: Azure says what arrived, and that is compared with what was sent.
     async fn stream(&self, offset: u64, length: u64) -> Result<(Id, Sum)> {
         let id = self.plan.streamed(offset);
-        let mut body = self.backup.source.range(self.change, self.object, offset, length).await?;
-        let (pieces, sent) = feed(length);
-        let receive = async move {
-            let mut summer = Summer::new(self.object.stored.as_ref(), false);
-            while let Some(piece) = body.next().await? {
-                summer.update(&piece);
-                if pieces.send(piece).await.is_err() {
-                    // Azure hung up, and says why.
-                    std::future::pending::<()>().await;
-                }
-            }
-            Ok(summer.finish().0)
-        };
-        let sent: Box<dyn SeekableStream> = Box::new(sent);
-        let (arrived, sum) =
-            tokio::try_join!(self.backup.target.stage_stream(self.name, &id, length, Body::from(sent)), receive)?;
+        let body = self.backup.source.range(self.change, self.object, offset, length).await?;
+        let (body, passed) = feed(body, Summer::new(self.object.stored.as_ref(), false));
+        let arrived = self.backup.target.stage_stream(self.name, &id, body).await?;
+        let cut = || Error::new(Reason::Network, "Azure answered before it had all bytes");
+        let sum = *passed.get().ok_or_else(cut)?;
         self.note(offset, arrived, sum).await?;
         Ok((id, sum))
     }

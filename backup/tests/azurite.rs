@@ -25,7 +25,7 @@ use backup::{
     record::Record,
     source::Source,
     target::Target,
-    transport::transport,
+    transport::Http,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sandbox::{azure::Authority, azurite, component};
@@ -70,14 +70,14 @@ async fn objects_arrive_in_azurite() {
     let container = Url::parse(&format!("https://127.0.0.1:{port}/account/container")).unwrap();
     let pem = Some(authority.certificate_authority());
     let target =
-        || Target::new(container.clone(), Some(Arc::new(Unsigned)), transport(pem, PATIENCE).unwrap()).unwrap();
+        || Target::new(container.clone(), Some(Arc::new(Unsigned)), Http::new(pem, PATIENCE).unwrap()).unwrap();
     target().container().create(None).await.unwrap();
 
     let s3 = S3::start().await;
     let mut policy = Policy { deletes: Deletes::Tombstone, ..small_policy() };
     policy.retries.patience = PATIENCE;
     let credentials = SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "test"));
-    let source = Source::new(credentials, "eu-west-1", Some(s3.url()), None, PATIENCE).unwrap();
+    let source = Source::new(credentials, "eu-west-1", Some(s3.url()), Http::new(None, PATIENCE).unwrap());
     let backup = Backup::new(source, target(), policy);
     let apply = async |change: &Change| backup.apply(change, Instant::now() + Duration::from_secs(60)).await;
 

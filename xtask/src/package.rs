@@ -7,6 +7,8 @@ use sandbox::package::{Form, package};
 use sandbox::tools;
 
 const BINARY: &str = "backup-lambda";
+/// The profile of what copies.
+pub(crate) const PROFILE: &str = "copier";
 /// The glibc of the runtime provided.al2023.
 const RUNTIME_GLIBC: (u32, u32) = (2, 34);
 
@@ -40,7 +42,7 @@ impl Architecture {
     }
 }
 
-/// Builds the function for release and packs it into `target/backup/ARCHITECTURE/backup-lambda.zip`.
+/// Builds the function as it ships and packs it into `target/backup/ARCHITECTURE/backup-lambda.zip`.
 ///
 /// # Errors
 /// What failed, and what to do about it.
@@ -57,13 +59,13 @@ pub(crate) fn backup(architecture: Architecture) -> Result<(), String> {
 fn build(architecture: Architecture) -> Result<PathBuf, String> {
     let mut cargo = Command::new(env!("CARGO"));
     let (executable, what) = if architecture.is_host() {
-        cargo.args(["build", "--release", "--bin", BINARY]);
-        (tools::target_dir().join("release").join(BINARY), "cargo build")
+        cargo.args(["build", "--profile", PROFILE, "--bin", BINARY]);
+        (tools::target_dir().join(PROFILE).join(BINARY), "cargo build")
     } else {
         // zig, which cargo-lambda links with, takes the oldest glibc to run on as a part of the target.
         let (major, minor) = RUNTIME_GLIBC;
         let target = format!("{}.{major}.{minor}", architecture.target());
-        cargo.args(["lambda", "build", "--release", "--bin", BINARY, "--target", &target]);
+        cargo.args(["lambda", "build", "--profile", PROFILE, "--bin", BINARY, "--target", &target]);
         (tools::target_dir().join("lambda").join(BINARY).join("bootstrap"), "cargo lambda build")
     };
     let status = tools::as_from_the_shell(cargo.current_dir(tools::root())).status();

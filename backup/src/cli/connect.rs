@@ -7,9 +7,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use clap::Args;
 
-use crate::{
-    Backup, Error, Policy, Reason, Result, settings::Settings, source::Source, target::Target, transport::transport,
-};
+use crate::{Backup, Error, Policy, Reason, Result, settings::Settings, source::Source, transport::Http};
 
 /// How much of all objects may be in memory, if nothing else is said: a program may have more than a function.
 const MEMORY_MIB: &str = "256";
@@ -87,7 +85,8 @@ impl Connection {
     pub(crate) async fn source(&self) -> Result<(Source, aws_sdk_s3::Client, Policy)> {
         let (aws, settings, credentials) = self.aws(false).await?;
         let s3 = s3(&aws, &settings);
-        Ok((source(&settings, credentials)?, s3, settings.policy))
+        let http = Http::new(settings.certificate_authority.as_deref(), settings.policy.retries.patience)?;
+        Ok((Source::new(credentials, &settings.region, settings.s3_endpoint, http), s3, settings.policy))
     }
 
     async fn aws(&self, with_azure: bool) -> Result<(SdkConfig, Settings, SharedCredentialsProvider)> {
@@ -147,20 +146,7 @@ fn open(settings: &Settings, credentials: SharedCredentialsProvider) -> Result<B
         return Err(Error::new(Reason::Configuration, message));
     }
     let credential = sign_in.credential_with(Some(&secret), credentials.clone(), &settings.region)?;
-    let transport = transport(settings.certificate_authority.as_deref(), settings.policy.retries.patience)?;
-    let target = Target::new(settings.container.clone(), Some(credential), transport)?;
-    Ok(Backup::new(source(settings, credentials)?, target, settings.policy.clone()))
-}
-
-fn source(settings: &Settings, credentials: SharedCredentialsProvider) -> Result<Source> {
-    let authority = settings.certificate_authority.as_deref();
-    Source::new(
-        credentials,
-        &settings.region,
-        settings.s3_endpoint.clone(),
-        authority,
-        settings.policy.retries.patience,
-    )
+    settings.open_as(Some(credential), credentials)
 }
 
 fn s3(aws: &SdkConfig, settings: &Settings) -> aws_sdk_s3::Client {

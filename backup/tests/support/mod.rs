@@ -22,6 +22,7 @@ use backup::{
     retry::Retries,
     source::Source,
     target::Target,
+    transport::Http,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -116,10 +117,10 @@ impl World {
     pub(crate) fn backup(&self, policy: Policy) -> Backup {
         let credentials = SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "test"));
         let patience = policy.retries.patience;
-        let source = Source::new(credentials, "eu-west-1", Some(self.s3.url()), None, patience).unwrap();
-        let transport = backup::transport::transport(None, patience).unwrap();
+        let http = Http::new(None, patience).unwrap();
+        let source = Source::new(credentials, "eu-west-1", Some(self.s3.url()), http.clone());
         let container = Url::parse(&self.azure.container_url()).unwrap();
-        Backup::new(source, Target::new(container, None, transport).unwrap(), policy)
+        Backup::new(source, Target::new(container, None, http).unwrap(), policy)
     }
 }
 

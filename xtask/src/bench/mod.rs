@@ -3,6 +3,7 @@
 mod peers;
 mod python;
 
+use crate::package;
 use clap::Subcommand;
 use sandbox::{azure::Authority, tools};
 use std::{
@@ -56,8 +57,8 @@ pub(crate) fn run(bench: Bench) -> Result<(), String> {
 fn handlers(folder: &Path, quick: bool, cold: Option<usize>, warm: Option<usize>) -> Result<(), String> {
     let (usual_cold, usual_warm) = if quick { (3, 20) } else { (20, 500) };
     // Apart, so that the handlers get the features they ship with.
-    let bootstrap = build("handlers", "bootstrap")?;
-    let mut measure = Command::new(build("bench", "bench")?);
+    let bootstrap = build("handlers", "bootstrap", "release")?;
+    let mut measure = Command::new(build("bench", "bench", "release")?);
     let peer = python::install(folder)?;
     certificates(folder, &peer.public_authorities)?;
     measure
@@ -78,8 +79,8 @@ fn handlers(folder: &Path, quick: bool, cold: Option<usize>, warm: Option<usize>
 fn backup(folder: &Path, quick: bool, rounds: Option<usize>, large: Option<u64>) -> Result<(), String> {
     let (usual_rounds, divisor) = if quick { (1, 10) } else { (3, 1) };
     // Apart, so that it gets the features it ships with.
-    let function = build("backup", "backup-lambda")?;
-    let mut measure = Command::new(build("bench", "bench")?);
+    let function = build("backup", "backup-lambda", package::PROFILE)?;
+    let mut measure = Command::new(build("bench", "bench", package::PROFILE)?);
     let peers = peers::install(folder)?;
     certificates(folder, &peers.public_authorities)?;
     measure
@@ -115,11 +116,11 @@ fn finish(mut measure: Command, folder: &Path) -> Result<(), String> {
 }
 
 /// Builds a binary as it ships, and returns where it is.
-fn build(package: &str, binary: &str) -> Result<PathBuf, String> {
+fn build(package: &str, binary: &str, profile: &str) -> Result<PathBuf, String> {
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    cargo.args(["build", "--release", "--package", package, "--bin", binary]).current_dir(tools::root());
+    cargo.args(["build", "--profile", profile, "--package", package, "--bin", binary]).current_dir(tools::root());
     match cargo.status() {
-        Ok(status) if status.success() => Ok(tools::target_dir().join("release").join(binary)),
+        Ok(status) if status.success() => Ok(tools::target_dir().join(profile).join(binary)),
         Ok(status) => Err(format!("building {binary}: cargo ended with {status}")),
         Err(error) => Err(format!("building {binary}: {error}")),
     }
