@@ -212,7 +212,18 @@ impl<R: Resource> Operation<'_, R> {
 
     /// CREATE's first answer: CloudFormation knows the identifier from now on.
     fn begun(&self, desired: &R, progress: Progress, id: &R::Id) -> Result<ProgressEvent> {
-        Ok(ProgressEvent::in_progress(self.named(desired, id)?, progress.to_context()?, Duration::ZERO, None))
+        let (model, context) = (self.named(desired, id)?, progress.to_context()?);
+        Ok(ProgressEvent::in_progress(model, context, Duration::ZERO, self.warnings()))
+    }
+
+    /// What the type warns of in the desired model, for the log and as a message.
+    fn warnings(&self) -> Option<String> {
+        if self.action == Action::Delete {
+            return None;
+        }
+        let warnings = self.typed(&self.model).map(|desired| desired.warnings()).unwrap_or_default();
+        warnings.iter().for_each(|warning| tracing::warn!("{}: {warning}", R::TYPE_NAME));
+        (!warnings.is_empty()).then(|| format!("warning: {}", warnings.join("; ")))
     }
 
     /// Whether the identifier was made from this request's token, so that nobody else can have taken it: what has it was
@@ -243,7 +254,9 @@ impl<R: Resource> Operation<'_, R> {
             .await
             .unwrap_or_else(|_| Err(self.late()));
         let (delay, message) = match outcome {
-            Ok(Outcome::Done(model)) => return Ok(ProgressEvent::success(model)),
+            Ok(Outcome::Done(model)) => {
+                return Ok(ProgressEvent { message: self.warnings(), ..ProgressEvent::success(model) });
+            }
             Ok(Outcome::Again(delay)) => (delay, None),
             Err(error) => match error.retry() {
                 Some(retry) => {

@@ -65,6 +65,12 @@ pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + S
         Ok(())
     }
 
+    /// What a desired model asks for that is possible and yet hardly meant. No I/O. Each is logged, and shown as the message
+    /// of a CREATE's first IN_PROGRESS and of the SUCCESS of CREATE and UPDATE.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Settles the name and thereby the identifier of a resource to be created. No I/O: nothing exists yet.
     ///
     /// # Errors

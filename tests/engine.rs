@@ -56,6 +56,21 @@ async fn a_resource_lives() {
 }
 
 #[tokio::test]
+async fn what_is_hardly_meant_is_done_and_said() {
+    let (_, harness) = service("warned");
+    let says = Some("warning: /Boards: 91 are more than a wall bears");
+    let event = harness.event(Action::Create, &json!({"Name": "a", "Boards": 91}));
+    assert_eq!(harness.invoke(event.clone()).await.message.as_deref(), says);
+    let created = harness.drive(event).await.unwrap();
+    assert_eq!(created.message.as_deref(), says);
+    let model = created.resource_model.unwrap();
+    let updated = harness.drive(harness.event(Action::Update, &model)).await.unwrap();
+    assert_eq!(updated.message.as_deref(), says);
+    assert_eq!(harness.drive(harness.event(Action::Delete, &model)).await.unwrap().message, None);
+    assert_eq!(harness.drive(harness.event(Action::Create, &shelf())).await.unwrap().message, None);
+}
+
+#[tokio::test]
 async fn lists_follow_pages() {
     let (_, harness) = service("pages");
     for name in ["a", "b", "c", "d", "e"] {

@@ -212,7 +212,11 @@ fn speak(schema: &mut Value) {
         map.insert("uniqueItems".into(), unordered.into());
     }
     if map.get("type").is_some_and(|kind| kind == "object") {
-        let values = map.insert("additionalProperties".into(), false.into());
+        let values = match map.insert("additionalProperties".into(), false.into()) {
+            // A map of anything, such as a policy document.
+            Some(Value::Bool(true)) => Some(json!({})),
+            values => values,
+        };
         if let Some(values @ Value::Object(_)) = values {
             let keys = map.shift_remove(KEY_PATTERN).and_then(|pattern| pattern.as_str().map(str::to_owned));
             let mut patterns = Map::new();

@@ -192,6 +192,11 @@ impl Resource for Shelf {
         self
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let many = self.boards.filter(|boards| *boards > 90);
+        many.map(|boards| format!("/Boards: {boards} are more than a wall bears")).into_iter().collect()
+    }
+
     fn identify(&mut self, cx: &Cx) -> Result<Id> {
         let name = self.name.get_or_insert_with(|| cx.request.derive_name(40, "-"));
         Ok(Id { id: format!("shelf/{name}") })

@@ -26,7 +26,13 @@ pub(crate) fn page(schema: &Value) -> String {
         let pointer = pointers_to(schema, name).into_iter().next().unwrap_or_default();
         section(&mut page, schema, name, definition, &pointer);
     }
-    page += "\n## Return values\n\n`Ref` returns the ARM id of the resource, which is also what `ResourceIdentifier` takes in an import.\n";
+    let is_azure = type_name.starts_with("Azure::");
+    let identifier = if is_azure { "ARM id" } else { "ARN" };
+    let _ = writeln!(
+        page,
+        "\n## Return values\n\n`Ref` returns the {identifier} of the resource, which is also what `ResourceIdentifier` takes in \
+         an import."
+    );
     let mut attributes = Vec::new();
     for pointer in schema["readOnlyProperties"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         attributes.push(pointer.trim_start_matches("/properties/").replace('/', "."));
@@ -37,7 +43,8 @@ pub(crate) fn page(schema: &Value) -> String {
         Some(_) => {
             "\n## Tags\n\nThe tags of the stack are added to those of the resource, which win where both name a key.\n"
         }
-        None => "\n## Tags\n\nAzure has no tags on this type.\n",
+        None if is_azure => "\n## Tags\n\nAzure has no tags on this type.\n",
+        None => "\n## Tags\n\nAWS has no tags on this type.\n",
     };
     page
 }

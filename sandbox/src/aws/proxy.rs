@@ -49,6 +49,7 @@ struct Planned {
 struct Shared {
     target: String,
     planned: Mutex<Vec<Planned>>,
+    words: Mutex<Vec<(&'static str, &'static str)>>,
     calls: Mutex<Vec<Call>>,
 }
 
@@ -88,6 +89,11 @@ impl Proxy {
         lock(&self.shared.planned).push(Planned { on: on.to_owned(), after, faults });
     }
 
+    /// Puts one word for another in every answer: emulators spell some of what only lenient clients read.
+    pub fn reword(&self, from: &'static str, to: &'static str) {
+        lock(&self.shared.words).push((from, to));
+    }
+
     /// How many faults no call has met yet, so that a test can see that its fault took place.
     pub fn pending(&self) -> usize {
         lock(&self.shared.planned).iter().map(|planned| planned.faults.len()).sum()
@@ -122,6 +128,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    fn reworded(&self, body: Bytes) -> Bytes {
+        let words = lock(&self.words);
+        match std::str::from_utf8(&body) {
+            Ok(text) if words.iter().any(|(from, _)| text.contains(from)) => {
+                let text = words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+                text.into()
+            }
+            _ => body,
+        }
+    }
+
     fn take(&self, call: &str) -> Option<Fault> {
         let mut planned = lock(&self.planned);
         let mut met = None;
@@ -197,7 +214,7 @@ async fn answer(
     let body = passed.bytes().await.map_err(|_| Cut)?;
     match fault {
         Some(Fault::DropAfter) => Err(Cut),
-        _ => response.body(Full::new(body)).map_err(|_| Cut),
+        _ => response.body(Full::new(shared.reworded(body))).map_err(|_| Cut),
     }
 }
 

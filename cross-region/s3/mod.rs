@@ -1,0 +1,3 @@
+//! S3 in another region.
+
+pub mod bucket;
