@@ -5,6 +5,7 @@
 //!
 //! A block that is sent from memory carries its checksums in its own id. Of one that is streamed they are known only when it
 //! has arrived; a second, tiny block that is never committed then notes them. A streamed block without its note does not count.
+//! Every attempt at streaming has an id of its own: what was verified is not replaced by what somebody else sends meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +13,21 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Reason, Result, checksum::Sum, event::Change, source::Object};
 
-/// The most blocks of a blob.
-const MOST: u64 = 50_000;
+/// The most blocks of an object. Azure takes 50,000 in a blob, and 100,000 that are not committed, where a streamed one and its
+/// note are two; the rest is for attempts that failed.
+pub(crate) const MOST: u64 = 40_000;
 /// The largest block.
 const LARGEST: u64 = 4_000 * MIB;
 pub(crate) const MIB: u64 = 1 << 20;
 /// What an id has before base64. Azure takes at most 64, and wants one length for all blocks of a blob.
-const ID: usize = 36;
+const ID: usize = 48;
 const IDENTITY: usize = 15;
+const ATTEMPT: usize = 12;
 
 /// The id of a block, before base64.
 pub type Id = [u8; ID];
+/// What tells one attempt at streaming from another.
+pub type Attempt = [u8; ATTEMPT];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -41,24 +46,21 @@ pub struct Plan {
     identity: [u8; IDENTITY],
     size: u64,
     block: u64,
-    /// Whether a block passes through memory as a whole.
-    pub buffered: bool,
 }
 
 impl Plan {
-    /// Cuts an object into blocks of `least` bytes, or larger ones if they would be too many. Those up to `buffer` bytes are
-    /// sent from memory.
+    /// Cuts an object into blocks of `least` bytes, or larger ones if they would be too many.
     ///
     /// # Errors
-    /// `TooLarge`: more than 50,000 blocks of 4,000 MiB.
-    pub fn new(change: &Change, object: &Object, least: u64, buffer: u64) -> Result<Self> {
+    /// `TooLarge`: more than 40,000 blocks of 4,000 MiB.
+    pub fn new(change: &Change, object: &Object, least: u64) -> Result<Self> {
         let needed = object.size.div_ceil(MOST);
         let block = match needed <= least {
             true => least,
             false => needed.next_multiple_of(MIB),
         };
         if block > LARGEST {
-            let message = format!("the object has {} bytes; a block blob takes at most 190.7 TiB", object.size);
+            let message = format!("the object has {} bytes; at most 152.5 TiB are copied", object.size);
             return Err(Error::new(Reason::TooLarge, message));
         }
         let mut hash = Sha256::new();
@@ -71,7 +73,7 @@ impl Plan {
         hash.update(block.to_le_bytes());
         let mut identity = [0; IDENTITY];
         identity.copy_from_slice(&hash.finalize()[..IDENTITY]);
-        Ok(Self { identity, size: object.size, block, buffered: block <= buffer })
+        Ok(Self { identity, size: object.size, block })
     }
 
     /// The offset and the length of every block.
@@ -85,28 +87,34 @@ impl Plan {
         self.block.min(self.size)
     }
 
+    /// Whether there is anything to go on from before the last block.
+    pub fn is_one_block(&self) -> bool {
+        self.size <= self.block
+    }
+
     /// The id of a block that is sent from memory.
     pub fn data(&self, offset: u64, sum: &Sum) -> Id {
-        self.id(Kind::Data, offset, sum)
+        self.id(Kind::Data, offset, Attempt::default(), sum)
     }
 
     /// The id of a block that is streamed.
-    pub fn streamed(&self, offset: u64) -> Id {
-        self.id(Kind::Streamed, offset, &Sum::EMPTY)
+    pub fn streamed(&self, offset: u64, attempt: Attempt) -> Id {
+        self.id(Kind::Streamed, offset, attempt, &Sum::EMPTY)
     }
 
     /// The id of the note to a block that was streamed.
-    pub fn note(&self, offset: u64, sum: &Sum) -> Id {
-        self.id(Kind::Note, offset, sum)
+    pub fn note(&self, offset: u64, attempt: Attempt, sum: &Sum) -> Id {
+        self.id(Kind::Note, offset, attempt, sum)
     }
 
-    fn id(&self, kind: Kind, offset: u64, sum: &Sum) -> Id {
+    fn id(&self, kind: Kind, offset: u64, attempt: Attempt, sum: &Sum) -> Id {
         let mut id = [0; ID];
         id[0] = kind as u8;
         id[1..16].copy_from_slice(&self.identity);
         id[16..24].copy_from_slice(&offset.to_be_bytes());
         id[24..32].copy_from_slice(&sum.crc64.to_be_bytes());
         id[32..36].copy_from_slice(&sum.crc32.to_be_bytes());
+        id[36..].copy_from_slice(&attempt);
         id
     }
 
@@ -127,14 +135,14 @@ impl Plan {
             let sum = Sum { crc64, crc32, length: wanted };
             match id[0] {
                 b'D' if *length == wanted => _ = found.insert(offset, (id, sum)),
-                b'S' if *length == wanted => _ = streamed.insert(offset, id),
-                b'N' => _ = notes.insert(offset, sum),
+                b'S' if *length == wanted => _ = streamed.insert((offset, id[36..].to_vec()), id),
+                b'N' => _ = notes.insert((offset, id[36..].to_vec()), sum),
                 _ => {}
             }
         }
-        for (offset, id) in streamed {
-            if let Some(sum) = notes.get(&offset) {
-                found.insert(offset, (id, *sum));
+        for (attempt, id) in streamed {
+            if let Some(sum) = notes.get(&attempt) {
+                found.insert(attempt.0, (id, *sum));
             }
         }
         found
@@ -178,26 +186,27 @@ mod tests {
     }
 
     fn plan(size: u64) -> Plan {
-        Plan::new(&change(), &object(size, "e"), 8 * MIB, 16 * MIB).unwrap()
+        Plan::new(&change(), &object(size, "e"), 8 * MIB).unwrap()
     }
 
     #[test]
     fn sizes() {
         const TIB: u64 = MIB << 20;
-        for (size, block, count, buffered) in [
-            (1, 8 * MIB, 1, true),
-            (8 * MIB, 8 * MIB, 1, true),
-            (8 * MIB + 1, 8 * MIB, 2, true),
-            (50_000 * 8 * MIB, 8 * MIB, 50_000, true),
-            (50_000 * 8 * MIB + 1, 9 * MIB, 44_445, true),
-            (50_000_000_000_000, 954 * MIB, 49_983, false),
-            (50_000 * 4_000 * MIB, 4_000 * MIB, 50_000, false),
+        for (size, block, count) in [
+            (1, 8 * MIB, 1),
+            (8 * MIB, 8 * MIB, 1),
+            (8 * MIB + 1, 8 * MIB, 2),
+            (40_000 * 8 * MIB, 8 * MIB, 40_000),
+            (40_000 * 8 * MIB + 1, 9 * MIB, 35_556),
+            (50_000_000_000_000, 1_193 * MIB, 39_970),
+            (40_000 * 4_000 * MIB, 4_000 * MIB, 40_000),
         ] {
             let plan = plan(size);
-            assert_eq!((plan.block, plan.blocks().count() as u64, plan.buffered), (block, count, buffered), "{size}");
+            assert_eq!((plan.block, plan.blocks().count() as u64), (block, count), "{size}");
+            assert_eq!(plan.is_one_block(), count == 1);
             assert_eq!(plan.blocks().map(|(_, length)| length).sum::<u64>(), size);
         }
-        let refused = Plan::new(&change(), &object(200 * TIB, "e"), MIB, MIB).unwrap_err();
+        let refused = Plan::new(&change(), &object(200 * TIB, "e"), MIB).unwrap_err();
         assert_eq!(refused.reason, Reason::TooLarge);
     }
 
@@ -205,11 +214,11 @@ mod tests {
     fn what_is_found_is_only_what_counts() {
         let plan = plan(20 * MIB);
         let sum = |crc64, length| Sum { crc64, crc32: 7, length };
-        let other = Plan::new(&change(), &object(20 * MIB, "another"), 8 * MIB, 16 * MIB).unwrap();
+        let other = Plan::new(&change(), &object(20 * MIB, "another"), 8 * MIB).unwrap();
         let uncommitted = [
             (plan.data(0, &sum(1, 8 * MIB)).to_vec(), 8 * MIB),
-            (plan.streamed(8 * MIB).to_vec(), 8 * MIB),
-            (plan.note(16 * MIB, &sum(3, 4 * MIB)).to_vec(), 1),
+            (plan.streamed(8 * MIB, [1; 12]).to_vec(), 8 * MIB),
+            (plan.note(16 * MIB, [1; 12], &sum(3, 4 * MIB)).to_vec(), 1),
             (other.data(16 * MIB, &sum(4, 4 * MIB)).to_vec(), 4 * MIB),
             (b"somebody else's".to_vec(), 4 * MIB),
         ];
@@ -218,13 +227,15 @@ mod tests {
         assert_eq!(found[&0].1, sum(1, 8 * MIB));
 
         let noted = [
-            (plan.streamed(16 * MIB).to_vec(), 4 * MIB),
-            (plan.note(16 * MIB, &sum(3, 4 * MIB)).to_vec(), 1),
+            (plan.streamed(16 * MIB, [1; 12]).to_vec(), 4 * MIB),
+            (plan.note(16 * MIB, [1; 12], &sum(3, 4 * MIB)).to_vec(), 1),
             (plan.data(8 * MIB, &sum(2, 8 * MIB)).to_vec(), 5),
+            (plan.streamed(0, [2; 12]).to_vec(), 8 * MIB),
+            (plan.note(0, [3; 12], &sum(4, 8 * MIB)).to_vec(), 1),
         ];
         let found = plan.found(&noted);
-        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [16 * MIB], "a block that is too short does not count");
-        assert_eq!(found[&(16 * MIB)], (plan.streamed(16 * MIB), sum(3, 4 * MIB)));
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [16 * MIB], "too short, and the note of another attempt");
+        assert_eq!(found[&(16 * MIB)], (plan.streamed(16 * MIB, [1; 12]), sum(3, 4 * MIB)));
     }
 
     proptest! {

@@ -25,7 +25,7 @@ impl Algorithm {
     /// All, in the order in which a stored one is looked for.
     pub const ALL: [Self; 5] = [Self::Crc64Nvme, Self::Crc32C, Self::Crc32, Self::Sha256, Self::Sha1];
 
-    /// As S3's headers write it: `x-amz-checksum-…`.
+    /// As the end of S3's header has it, and a blob's metadata.
     pub fn name(self) -> &'static str {
         match self {
             Self::Crc64Nvme => "crc64nvme",
@@ -33,6 +33,17 @@ impl Algorithm {
             Self::Crc32C => "crc32c",
             Self::Sha256 => "sha256",
             Self::Sha1 => "sha1",
+        }
+    }
+
+    /// The header that S3 has one in.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Self::Crc32 => "x-amz-checksum-crc32",
+            Self::Crc32C => "x-amz-checksum-crc32c",
+            Self::Sha256 => "x-amz-checksum-sha256",
+            Self::Sha1 => "x-amz-checksum-sha1",
         }
     }
 

@@ -6,7 +6,6 @@
 
 use std::sync::atomic::AtomicBool;
 
-use azure_core::Bytes;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     tags::Tags,
     target::{Condition, Target},
     transfer::Staged,
+    transport::Pieces,
 };
 
 /// How often a copy looks again because somebody else wrote the blob or the object meanwhile.
@@ -53,8 +53,6 @@ pub struct Policy {
     pub small: u64,
     /// The size of a block, unless an object needs larger ones.
     pub block: u64,
-    /// Blocks up to this size are sent from memory.
-    pub buffer: u64,
     /// How much of all objects may be in memory at once.
     pub memory: u64,
     /// How calls are repeated.
@@ -68,8 +66,7 @@ impl Default for Policy {
             deletes: Deletes::default(),
             pull: false,
             small: 4 * MIB,
-            block: 4 * MIB,
-            buffer: 12 * MIB,
+            block: 16 * MIB,
             memory: 24 * MIB,
             retries: Retries::default(),
         }
@@ -121,12 +118,14 @@ pub struct Backup {
     pub(crate) memory: Memory,
     /// Azure was found unable to fetch from S3 by itself.
     pub(crate) cannot_pull: AtomicBool,
+    /// It was found not to say what arrived.
+    pub(crate) cannot_stream: AtomicBool,
 }
 
 /// A small object, read.
 struct Whole {
     object: Object,
-    bytes: Bytes,
+    bytes: Pieces,
     sum: Sum,
     sha256: Option<[u8; 32]>,
     _memory: OwnedSemaphorePermit,
@@ -141,7 +140,14 @@ impl Backup {
     /// Sends nothing.
     pub fn new(source: Source, target: Target, policy: Policy) -> Self {
         let memory = Memory::new(policy.memory);
-        Self { source, target, policy, memory, cannot_pull: AtomicBool::new(false) }
+        Self {
+            source,
+            target,
+            policy,
+            memory,
+            cannot_pull: AtomicBool::new(false),
+            cannot_stream: AtomicBool::new(false),
+        }
     }
 
     /// Carries a change over, and returns by the deadline.
@@ -196,14 +202,14 @@ impl Backup {
             return Ok(Fetched::Large(object));
         }
         let memory = self.memory.take(object.size).await;
-        let mut bytes = Vec::with_capacity(usize::try_from(object.size).unwrap_or_default());
+        let mut bytes = Pieces::default();
         let mut summer = Summer::new(object.stored.as_ref(), true);
         while let Some(piece) = body.next().await? {
             summer.update(&piece);
-            bytes.extend_from_slice(&piece);
+            bytes.push(piece);
         }
         let (sum, sha256) = summer.finish();
-        Ok(Fetched::Whole(Box::new(Whole { object, bytes: bytes.into(), sum, sha256, _memory: memory })))
+        Ok(Fetched::Whole(Box::new(Whole { object, bytes, sum, sha256, _memory: memory })))
     }
 
     async fn put(&self, change: &Change, name: &str, whole: Whole, unseen: bool, deadline: Instant) -> Result<Outcome> {

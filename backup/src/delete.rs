@@ -13,6 +13,7 @@ use crate::{
     record::{self, Record},
     tags::Tags,
     target::Condition,
+    transport::Pieces,
 };
 
 impl Backup {
@@ -60,8 +61,7 @@ impl Backup {
             tags: Tags::new(),
         };
         let description = record.describe(&self.policy.describing)?;
-        self.run(deadline, || self.target.put(name, azure_core::Bytes::new(), 0, &description, &Condition::Absent))
-            .await?;
+        self.run(deadline, || self.target.put(name, Pieces::default(), 0, &description, &Condition::Absent)).await?;
         Ok(Outcome::Tombstoned)
     }
 

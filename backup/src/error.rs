@@ -54,6 +54,8 @@ pub enum Reason {
     BlocksLost,
     /// Azure cannot read the source by itself: stream it.
     CannotPull,
+    /// The target does not say what arrived: send from memory.
+    CannotStream,
     /// Too many requests.
     Throttled,
     /// The service failed.
@@ -80,6 +82,7 @@ impl Reason {
                     | Self::Conflict
                     | Self::BlocksLost
                     | Self::CannotPull
+                    | Self::CannotStream
                     | Self::Deadline
                     | Self::Unauthenticated
             )

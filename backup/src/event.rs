@@ -53,6 +53,10 @@ pub enum Kind {
 /// # Errors
 /// `Malformed`, saying what is missing.
 pub fn parse(body: &str) -> Result<Vec<Change>> {
+    // The most of them by far, and read in one go.
+    if let Ok(event) = serde_json::from_str::<Bridged>(body) {
+        return Ok(vec![event.change()?]);
+    }
     let value: Value = serde_json::from_str(body).map_err(|error| malformed(&format!("it is not JSON: {error}")))?;
     parse_value(value)
 }

@@ -121,8 +121,11 @@ impl Function<'_> {
         }
     }
 
-    async fn messages(&self, event: Value, deadline: Instant, metrics: &mut Metrics) -> Result<Value> {
-        let records = event["Records"].as_array().cloned().unwrap_or_default();
+    async fn messages(&self, mut event: Value, deadline: Instant, metrics: &mut Metrics) -> Result<Value> {
+        let records = match event["Records"].take() {
+            Value::Array(records) => records,
+            _ => Vec::new(),
+        };
         let mut failed = Vec::new();
         let mut fates = stream::iter(records)
             .map(|record| async move {

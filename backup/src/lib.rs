@@ -28,6 +28,7 @@ pub mod record;
 mod refusal;
 pub mod retry;
 pub mod settings;
+mod signature;
 pub mod source;
 pub mod sqs;
 mod stand;

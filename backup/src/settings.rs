@@ -88,9 +88,7 @@ impl Settings {
             memory: number("BACKUP_MEMORY_MIB", defaults.memory / MIB)? * MIB,
             ..defaults
         };
-        policy.small = policy.block;
-        // Two blocks at the least are under way at once.
-        policy.buffer = policy.memory / 2;
+        policy.small = policy.small.min(policy.block);
         policy.describing.prefix = get("BACKUP_PREFIX").unwrap_or_default();
         policy.describing.keep = choice(&get, "BACKUP_TAGS", [("index", Keep::Index), ("metadata", Keep::Metadata)])?;
         policy.describing.tiers = choice(&get, "BACKUP_TIERS", [("map", Tiers::Map), ("account", Tiers::Account)])?;
@@ -191,12 +189,13 @@ mod tests {
             ("BACKUP_TIERS", "account"),
             ("BACKUP_PREFIX", "bucket/"),
             ("BACKUP_MEMORY_MIB", "64"),
+            ("BACKUP_BLOCK_MIB", "1"),
             ("AWS_REGION", "eu-west-1"),
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
         ])
         .unwrap();
         assert_eq!((settings.policy.deletes, settings.policy.pull), (Deletes::Propagate, true));
-        assert_eq!((settings.policy.memory, settings.policy.buffer), (64 * MIB, 32 * MIB));
+        assert_eq!((settings.policy.memory, settings.policy.small), (64 * MIB, MIB));
         assert_eq!((settings.region.as_str(), settings.policy.describing.prefix.as_str()), ("eu-west-1", "bucket/"));
         assert_eq!(settings.s3_endpoint.as_deref(), Some("http://127.0.0.1:1"));
         let sas =

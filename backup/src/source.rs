@@ -10,7 +10,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials as _, SharedCredentialsProvider},
+};
 use aws_sigv4::{
     http_request::{
         PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
@@ -28,6 +31,7 @@ use crate::{
     Error, Reason, Result,
     checksum::{Algorithm, Stored},
     event::Change,
+    signature::Signer,
     tags::Tags,
     transport::{self, Answered, Http, Payload},
 };
@@ -88,6 +92,7 @@ pub struct Source {
     credentials: SharedCredentialsProvider,
     region: String,
     endpoint: Option<String>,
+    signer: Signer,
 }
 
 /// The bytes of an object or of a range of it, as they come.
@@ -142,7 +147,7 @@ impl Source {
         http: Http,
     ) -> Self {
         let endpoint = endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned());
-        Self { http, credentials, region: region.into(), endpoint }
+        Self { http, credentials, region: region.into(), endpoint, signer: Signer::default() }
     }
 
     /// An object's description and its bytes.
@@ -204,12 +209,28 @@ impl Source {
     /// # Errors
     /// `SourceForbidden`: no credentials.
     pub async fn presign(&self, change: &Change, valid: Duration) -> Result<String> {
-        let mut settings = settings();
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(valid);
         settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
         let mut request = self.request("GET", change, "", &[])?;
-        self.sign(&mut request, change, settings, SignableBody::UnsignedPayload).await?;
+        let identity: Identity = self.credentials().await?.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(self.region(change))
+            .name("s3")
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .map_err(|error| unsendable(&error))?
+            .into();
+        let uri = request.uri().to_string();
+        let signable = SignableRequest::new("GET", uri, std::iter::empty(), SignableBody::UnsignedPayload)
+            .map_err(|error| unsendable(&error))?;
+        let (instructions, _) = sign(signable, &params).map_err(|error| unsendable(&error))?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
         Ok(request.uri().to_string())
     }
 
@@ -221,7 +242,10 @@ impl Source {
         headers: &[(&'static str, String)],
     ) -> Result<Answer> {
         let mut request = self.request(method, change, resource, headers)?;
-        self.sign(&mut request, change, settings(), SignableBody::Bytes(&[])).await?;
+        let credentials = self.credentials().await?;
+        self.signer
+            .sign(&mut request, &credentials, self.region(change), SystemTime::now())
+            .map_err(|error| unsendable(&error))?;
         let unreachable = |why| Error::new(Reason::Network, format!("S3 is not reachable: {why}"));
         let answer = self.http.send(request).await.map_err(unreachable)?;
         if answer.status().is_success() {
@@ -243,7 +267,7 @@ impl Source {
         resource: &str,
         headers: &[(&'static str, String)],
     ) -> Result<http::Request<Payload>> {
-        let region = change.region.as_deref().unwrap_or(&self.region);
+        let region = self.region(change);
         let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
         let bucket = &change.bucket;
         let base = match &self.endpoint {
@@ -262,37 +286,17 @@ impl Source {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        request.body(transport::payload(Bytes::new())).map_err(|error| unsendable(&error))
+        request.body(Payload::default()).map_err(|error| unsendable(&error))
     }
 
-    async fn sign(
-        &self,
-        request: &mut http::Request<Payload>,
-        change: &Change,
-        settings: SigningSettings,
-        body: SignableBody<'_>,
-    ) -> Result<()> {
-        let credentials = self.credentials.provide_credentials().await.map_err(|error| {
+    async fn credentials(&self) -> Result<Credentials> {
+        self.credentials.provide_credentials().await.map_err(|error| {
             Error::new(Reason::SourceForbidden, format!("there are no AWS credentials: {}", root_cause(&error)))
-        })?;
-        let identity: Identity = credentials.into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(change.region.as_deref().unwrap_or(&self.region))
-            .name("s3")
-            .time(SystemTime::now())
-            .settings(settings)
-            .build()
-            .map_err(|error| unsendable(&error))?
-            .into();
-        let headers: Vec<_> =
-            request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-        let signable =
-            SignableRequest::new(request.method().as_str(), request.uri().to_string(), headers.into_iter(), body)
-                .map_err(|error| unsendable(&error))?;
-        let (instructions, _) = sign(signable, &params).map_err(|error| unsendable(&error))?.into_parts();
-        instructions.apply_to_request_http1x(request);
-        Ok(())
+        })
+    }
+
+    fn region<'a>(&'a self, change: &'a Change) -> &'a str {
+        change.region.as_deref().unwrap_or(&self.region)
     }
 
     fn body(&self, answer: Answer, length: u64) -> Body {
@@ -302,14 +306,6 @@ impl Source {
     async fn all(&self, answer: Answer) -> Result<Vec<u8>> {
         transport::all(answer.into_body(), self.http.patience()).await.map_err(|why| cut(&why))
     }
-}
-
-fn settings() -> SigningSettings {
-    let mut settings = SigningSettings::default();
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    settings
 }
 
 /// A header's value; None if there is none, or it is no text.
@@ -332,7 +328,7 @@ fn object(answer: &Answer, change: &Change) -> Result<Object> {
         }
     }
     let stored = Algorithm::ALL.into_iter().find_map(|algorithm| {
-        let value = header(&format!("x-amz-checksum-{}", algorithm.name()))?.to_owned();
+        let value = header(algorithm.header())?.to_owned();
         // Before S3 named the type, only a composite one had the number of parts behind it.
         let full_object = header("x-amz-checksum-type").map_or(!value.contains('-'), |kind| kind == "FULL_OBJECT");
         Some(Stored { algorithm, value, full_object })
@@ -347,7 +343,10 @@ fn object(answer: &Answer, change: &Change) -> Result<Object> {
             .and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok())
             .ok_or_else(|| unreadable("Last-Modified"))?,
         class,
-        headers: HEADERS.into_iter().filter_map(|name| Some((name.to_owned(), header(name)?.to_owned()))).collect(),
+        headers: HEADERS
+            .into_iter()
+            .filter_map(|name| header(name).map(|value| (name.to_owned(), value.to_owned())))
+            .collect(),
         user,
         tag_count: header("x-amz-tagging-count").and_then(|count| count.parse().ok()).unwrap_or_default(),
         stored,

@@ -7,7 +7,6 @@ use std::{
 };
 
 use azure_core::{
-    Bytes,
     credentials::TokenCredential,
     http::{ClientOptions, Etag, LoggingOptions, RequestContent, RetryOptions, Url, XmlFormat, headers::Headers},
 };
@@ -21,6 +20,7 @@ use azure_storage_blob::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http_body_util::BodyExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     refusal,
     tags::{self, Tags},
     tier::Tier,
-    transport::{self, Http, Payload},
+    transport::{Http, Payload, Pieces},
     write::{self, Writer},
 };
 
@@ -106,7 +106,7 @@ impl Target {
     pub async fn put(
         &self,
         name: &str,
-        bytes: Bytes,
+        bytes: Pieces,
         crc64: u64,
         description: &Description,
         condition: &Condition,
@@ -130,7 +130,7 @@ impl Target {
             Condition::Absent => headers.put("if-none-match", "*")?,
             Condition::Unchanged(etag) => headers.put("if-match", etag)?,
         }
-        self.writer.put(name, "", headers, transport::payload(bytes)).await?;
+        self.writer.put(name, "", headers, bytes.boxed_unsync()).await?;
         Ok(())
     }
 
@@ -138,21 +138,22 @@ impl Target {
     ///
     /// # Errors
     /// What stands in the way.
-    pub async fn stage(&self, name: &str, id: &[u8], bytes: Bytes, crc64: u64) -> Result<()> {
+    pub async fn stage(&self, name: &str, id: &[u8], bytes: Pieces, crc64: u64) -> Result<()> {
         let mut headers = write::Headers::default();
         headers.put(CRC64, checksum::to_azure(crc64))?;
-        self.writer.put(name, &block(id), headers, transport::payload(bytes)).await?;
+        self.writer.put(name, &block(id), headers, bytes.boxed_unsync()).await?;
         Ok(())
     }
 
     /// Stages a block from a stream and returns the CRC64 that Azure computed of what arrived.
     ///
     /// # Errors
-    /// What stands in the way; `Checksum` if Azure does not say what it computed.
+    /// What stands in the way; `CannotStream` if the answer does not say it, as Azurite's does not.
     pub(crate) async fn stage_stream(&self, name: &str, id: &[u8], body: Payload) -> Result<u64> {
         let answer = self.writer.put(name, &block(id), write::Headers::default(), body).await?;
         let crc64 = answer.get(CRC64).and_then(|crc64| crc64.to_str().ok());
-        computed(crc64.and_then(checksum::from_azure))
+        let silent = "the answer to a block does not say which CRC64 arrived";
+        crc64.and_then(checksum::from_azure).ok_or_else(|| Error::new(Reason::CannotStream, silent))
     }
 
     /// Lets Azure fetch a block from an address by itself, and returns the CRC64 that it computed of what arrived.
@@ -171,7 +172,8 @@ impl Target {
             .await
             .map_err(|error| refusal::read(&error))?;
         let crc64 = answer.content_crc64().ok().flatten();
-        computed(crc64.and_then(|crc64| checksum::from_azure(&STANDARD.encode(crc64))))
+        let silent = || Error::new(Reason::Checksum, "Azure does not say which CRC64 the block has that it received");
+        crc64.and_then(|crc64| checksum::from_azure(&STANDARD.encode(crc64))).ok_or_else(silent)
     }
 
     /// The uncommitted blocks of a blob: ids and lengths.
@@ -236,7 +238,8 @@ impl Target {
             Err(error) => return Err(refusal::read(&error)),
         };
         let header = |name: &'static str| header(answer.headers(), name);
-        let headers = PROPERTIES.into_iter().filter_map(|name| Some((name.to_owned(), header(name)?))).collect();
+        let headers =
+            PROPERTIES.into_iter().filter_map(|name| header(name).map(|value| (name.to_owned(), value))).collect();
         let metadata = answer.metadata().map_err(|error| refusal::read(&error))?.into_iter().collect();
         Ok(Some(Blob {
             etag: header("etag").ok_or_else(|| Error::new(Reason::TargetRefused, "Azure's answer has no ETag"))?,
@@ -330,10 +333,6 @@ impl Condition {
 /// The query of a Put Block.
 fn block(id: &[u8]) -> String {
     format!("comp=block&blockid={}", utf8_percent_encode(&STANDARD.encode(id), NON_ALPHANUMERIC))
-}
-
-fn computed(crc64: Option<u64>) -> Result<u64> {
-    crc64.ok_or_else(|| Error::new(Reason::Checksum, "Azure does not say which CRC64 the block has that it received"))
 }
 
 fn metadata(description: &Description) -> HashMap<String, String> {

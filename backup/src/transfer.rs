@@ -8,16 +8,19 @@ use tokio::time::Instant;
 
 use crate::{
     Error, Reason, Result,
-    block::{Id, Plan},
+    block::{Attempt, Id, MIB, Plan},
     checksum::{Algorithm, Sum, Summer},
     copy::Backup,
     event::Change,
     feed::feed,
     source::Object,
+    transport::Pieces,
 };
 
 /// How many blocks are under way at once, if memory allows.
 const PARALLEL: usize = 16;
+/// What a streamed block has in memory at the most: what was read ahead, and TLS.
+const STREAM: u64 = 3 * MIB / 2;
 /// How long Azure may take to fetch an object's blocks.
 const VALID: Duration = Duration::from_secs(3600);
 /// The longest address that Azure fetches from.
@@ -55,7 +58,7 @@ impl Backup {
         anew: bool,
         deadline: Instant,
     ) -> Result<Staged> {
-        let plan = &Plan::new(change, object, self.policy.block, self.policy.buffer)?;
+        let plan = &Plan::new(change, object, self.policy.block)?;
         let mut staged = match anew {
             true => BTreeMap::new(),
             false => plan.found(&self.run(deadline, || self.target.uncommitted(name)).await?),
@@ -108,54 +111,73 @@ impl Transfer<'_> {
                 done => return done,
             }
         }
-        match self.plan.buffered {
-            true => backup.run(self.deadline, || self.send(offset, length)).await,
-            false => backup.run(self.deadline, || self.stream(offset, length)).await,
+        if !backup.cannot_stream.load(Ordering::Relaxed) {
+            let streamed = backup.run(self.deadline, || self.stream(offset, length)).await;
+            match streamed {
+                Err(error) if error.reason == Reason::CannotStream => {
+                    tracing::warn!(%error, "sending blocks from memory from now on");
+                    backup.cannot_stream.store(true, Ordering::Relaxed);
+                }
+                done => return done,
+            }
         }
+        backup.run(self.deadline, || self.send(offset, length)).await
     }
 
     /// From memory: Azure is told the checksum and refuses what does not have it.
     async fn send(&self, offset: u64, length: u64) -> Result<(Id, Sum)> {
         let _memory = self.backup.memory.take(length).await;
         let mut body = self.backup.source.range(self.change, self.object, offset, length).await?;
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        let mut bytes = Pieces::default();
         let mut summer = Summer::new(self.object.stored.as_ref(), false);
         while let Some(piece) = body.next().await? {
             summer.update(&piece);
-            bytes.extend_from_slice(&piece);
+            bytes.push(piece);
         }
         let (sum, _) = summer.finish();
         let id = self.plan.data(offset, &sum);
-        self.backup.target.stage(self.name, &id, bytes.into(), sum.crc64).await?;
+        self.backup.target.stage(self.name, &id, bytes, sum.crc64).await?;
         Ok((id, sum))
     }
 
     /// As it comes: Azure says what arrived, and that is compared with what was sent.
     async fn stream(&self, offset: u64, length: u64) -> Result<(Id, Sum)> {
-        let id = self.plan.streamed(offset);
+        let _memory = self.backup.memory.take(STREAM).await;
+        let attempt = attempt();
+        let id = self.plan.streamed(offset, attempt);
         let body = self.backup.source.range(self.change, self.object, offset, length).await?;
         let (body, passed) = feed(body, Summer::new(self.object.stored.as_ref(), false));
         let arrived = self.backup.target.stage_stream(self.name, &id, body).await?;
         let cut = || Error::new(Reason::Network, "Azure answered before it had all bytes");
         let sum = *passed.get().ok_or_else(cut)?;
-        self.note(offset, arrived, sum).await?;
+        self.note(offset, attempt, arrived, sum).await?;
         Ok((id, sum))
     }
 
     /// By Azure itself: what it says arrived goes into the sum, which is compared with S3's.
     async fn pull(&self, address: &str, offset: u64, length: u64) -> Result<(Id, Sum)> {
-        let id = self.plan.streamed(offset);
+        let attempt = attempt();
+        let id = self.plan.streamed(offset, attempt);
         let crc64 = self.backup.target.stage_from_url(self.name, &id, address, offset, length).await?;
         let sum = Sum { crc64, crc32: 0, length };
-        self.note(offset, crc64, sum).await?;
+        self.note(offset, attempt, crc64, sum).await?;
         Ok((id, sum))
     }
 
-    async fn note(&self, offset: u64, arrived: u64, sum: Sum) -> Result<()> {
+    async fn note(&self, offset: u64, attempt: Attempt, arrived: u64, sum: Sum) -> Result<()> {
         if arrived != sum.crc64 {
             return Err(Error::new(Reason::Checksum, "the bytes that arrived in Azure are not those that were sent"));
         }
-        let crc64 = crc_fast::crc64_nvme(NOTE);
-        self.backup.target.stage(self.name, &self.plan.note(offset, &sum), Bytes::from_static(NOTE), crc64).await
+        if self.plan.is_one_block() {
+            return Ok(());
+        }
+        let (id, crc64) = (self.plan.note(offset, attempt, &sum), crc_fast::crc64_nvme(NOTE));
+        self.backup.target.stage(self.name, &id, Bytes::from_static(NOTE).into(), crc64).await
     }
+}
+
+fn attempt() -> Attempt {
+    let mut attempt = Attempt::default();
+    attempt.copy_from_slice(&azure_core::Uuid::new_v4().as_bytes()[..size_of::<Attempt>()]);
+    attempt
 }

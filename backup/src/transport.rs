@@ -4,6 +4,7 @@
 //! Azure SDK has it as its transport, so that they share connections.
 
 use std::{
+    collections::VecDeque,
     error::Error as StdError,
     future::poll_fn,
     pin::Pin,
@@ -19,8 +20,8 @@ use azure_core::{
     http::{AsyncRawResponse, Body, HttpClient, Request, Transport, headers::Headers},
 };
 use futures::stream;
-use http_body::Body as _;
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -56,9 +57,41 @@ pub struct Http {
 /// What came, or why not.
 pub(crate) type Reached<T> = std::result::Result<T, String>;
 
-/// A body that is in memory.
-pub(crate) fn payload(bytes: Bytes) -> Payload {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+/// A body that is in memory, in the pieces that it came in: to put them together would be to copy them.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces(VecDeque<Bytes>);
+
+impl Pieces {
+    /// Adds one at the end.
+    pub fn push(&mut self, piece: Bytes) {
+        self.0.push_back(piece);
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(bytes: Bytes) -> Self {
+        Self(VecDeque::from([bytes]))
+    }
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
 }
 
 impl Http {
@@ -118,8 +151,9 @@ impl HttpClient for Http {
         for (name, value) in request.headers().iter() {
             sent = sent.header(name.as_str(), value.as_str());
         }
-        let sent =
-            sent.body(payload(body)).map_err(|error| azure_core::Error::new(ErrorKind::DataConversion, error))?;
+        let sent = sent
+            .body(Pieces::from(body).boxed_unsync())
+            .map_err(|error| azure_core::Error::new(ErrorKind::DataConversion, error))?;
         let cut = |why: String| azure_core::Error::with_message(ErrorKind::Io, why);
         let (parts, body) = self.send(sent).await.map_err(cut)?.into_parts();
         let mut headers = Headers::new();

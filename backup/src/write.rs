@@ -78,7 +78,7 @@ impl Writer {
         if let Some(token) = self.token().await? {
             request.headers_mut().insert(AUTHORIZATION, token);
         }
-        let cut = |why| Error::new(Reason::Network, format!("the connection to Azure was cut: {why}"));
+        let cut = |why| Error::new(Reason::Network, format!("the request to Azure did not get through: {why}"));
         let (parts, body) = self.http.send(request).await.map_err(cut)?.into_parts();
         let said = transport::all(body, self.http.patience()).await;
         if parts.status.is_success() {

@@ -61,7 +61,8 @@ async fn sizes_around_a_block_arrive_whole() {
         let change = Change { size: Some(size as u64), ..created(BUCKET, &key) };
         assert_eq!(apply(&world, &small_policy(), &change).await.unwrap(), copied(size as u64));
         assert_eq!(world.azure.blob(&key).unwrap().content, bytes, "{size}");
-        let staged = world.azure.requests().iter().filter(|line| line.contains("blockid=")).count();
+        // The first byte of an id, in base64, tells what the block is.
+        let staged = world.azure.requests().iter().filter(|line| line.contains("blockid=U")).count();
         assert_eq!(staged, blocks, "{size}");
     }
     // An event without a size, of a large object.
@@ -70,16 +71,16 @@ async fn sizes_around_a_block_arrive_whole() {
 }
 
 #[tokio::test]
-async fn blocks_that_do_not_fit_into_memory_are_streamed() {
+async fn blocks_go_from_memory_where_nobody_says_what_arrived() {
     let world = World::start().await;
-    let policy = Policy { buffer: 0, ..small_policy() };
+    world.azure.mute();
     let bytes = noise(3, 0, 30_000);
     world.s3.put(BUCKET, "k", Version::new(bytes.clone()));
     world.s3.faults().next("GET /source/k", Fault::Truncate);
     world.s3.faults().next("GET /source/k", Fault::Truncate);
     world.azure.flip(1);
     let change = Change { size: Some(30_000), ..created(BUCKET, "k") };
-    assert_eq!(apply(&world, &policy, &change).await.unwrap(), copied(30_000));
+    assert_eq!(apply(&world, &small_policy(), &change).await.unwrap(), copied(30_000));
     assert_eq!(world.azure.blob("k").unwrap().content, bytes);
 }
 
@@ -87,6 +88,8 @@ async fn blocks_that_do_not_fit_into_memory_are_streamed() {
 async fn a_flipped_bit_is_refused_and_sent_again() {
     let world = World::start().await;
     world.s3.put(BUCKET, "k", Version::new(noise(4, 0, 20_000)));
+    world.s3.faults().next("GET /source/k", Fault::Truncate);
+    world.s3.faults().next("GET /source/k", Fault::Truncate);
     world.azure.flip(2);
     let change = Change { size: Some(20_000), ..created(BUCKET, "k") };
     assert_eq!(apply(&world, &small_policy(), &change).await.unwrap(), copied(20_000));
@@ -200,9 +203,12 @@ async fn checksums_are_compared_or_it_is_said_that_they_are_not() {
 async fn a_killed_copy_goes_on_where_it_was() {
     let world = World::start().await;
     let size = 40_960;
-    for buffer in [8192, 0] {
-        let key = format!("k{buffer}");
-        let policy = Policy { buffer, ..small_policy() };
+    for mute in [false, true] {
+        let key = format!("k{mute}");
+        let policy = small_policy();
+        if mute {
+            world.azure.mute();
+        }
         world.s3.put(BUCKET, &key, Version::new(noise(9, 0, size)));
         let change = Change { size: Some(size as u64), ..created(BUCKET, &key) };
         let mut rounds = 0;
@@ -219,7 +225,7 @@ async fn a_killed_copy_goes_on_where_it_was() {
         }
         assert_eq!(world.azure.blob(&key).unwrap().content, noise(9, 0, size), "after {rounds} processes");
         let staged = world.azure.requests().iter().filter(|line| line.contains("blockid=")).count();
-        println!("{buffer}: {rounds} processes, {staged} blocks staged for 10");
+        println!("{mute}: {rounds} processes, {staged} blocks staged for 10");
     }
 }
 

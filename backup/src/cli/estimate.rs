@@ -1,12 +1,14 @@
 //! What a backup takes and costs, before it is made.
 //!
 //! Requests are those that the copy really makes: a small object is a GET and a Put Blob, a large one a HEAD, a list of the blocks
-//! that are there, a GET and a Put Block for each block, and a Put Block List. Objects with tags take one request more, which no
+//! that are there, a GET and a Put Block for each block, a note to it if there are several, and a Put Block List. Objects with tags take one request more, which no
 //! listing tells of.
 
 use clap::Args;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
+
+use crate::block::MOST;
 
 use super::{
     Connection, End, Report, Stop,
@@ -89,7 +91,7 @@ impl Counts {
             return;
         }
         let small = size <= policy.small;
-        let blocks = size.div_ceil(policy.block.max(size.div_ceil(50_000)));
+        let blocks = size.div_ceil(policy.block.max(size.div_ceil(MOST)));
         let part = if small { &mut self.small } else { &mut self.large };
         part.objects += number;
         part.bytes += size * number;
@@ -97,7 +99,12 @@ impl Counts {
             part.retrieved += size * number;
         }
         part.s3_requests += number * if small { 1 } else { 1 + blocks };
-        part.azure_writes += number * if small { 1 } else { blocks + 1 };
+        part.azure_writes += number
+            * match blocks {
+                _ if small => 1,
+                1 => 2,
+                _ => 2 * blocks + 1,
+            };
         // What is there, and which blocks.
         part.azure_reads += number * if small { 0 } else { 2 };
     }
@@ -275,7 +282,14 @@ mod tests {
                 "STANDARD",
                 2,
                 none,
-                Part { objects: 2, bytes: 16 * MIB + 2, retrieved: 0, s3_requests: 6, azure_writes: 6, azure_reads: 4 },
+                Part {
+                    objects: 2,
+                    bytes: 16 * MIB + 2,
+                    retrieved: 0,
+                    s3_requests: 6,
+                    azure_writes: 10,
+                    azure_reads: 4,
+                },
                 0,
             ),
             (
@@ -288,7 +302,7 @@ mod tests {
                     bytes: MIB << 10,
                     retrieved: MIB << 10,
                     s3_requests: 129,
-                    azure_writes: 129,
+                    azure_writes: 257,
                     azure_reads: 2,
                 },
                 0,

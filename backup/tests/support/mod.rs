@@ -129,7 +129,6 @@ pub(crate) fn small_policy() -> Policy {
     Policy {
         small: 4096,
         block: 4096,
-        buffer: 8192,
         memory: 1 << 20,
         retries: Retries {
             attempts: 6,

@@ -96,7 +96,7 @@ pub(super) async fn measure(
     rounds: usize,
     large: Option<u64>,
 ) -> Result<Functions, String> {
-    let scene = Scene { objects: 1, size: SMALL, delay: Duration::ZERO, check: false, remember: false };
+    let scene = Scene { objects: 1, size: SMALL, delay: Duration::ZERO, check: true, remember: false };
     stubs.world.begin(scene);
     let sides = [ours(stubs, &programs.function, 0..1, SMALL), sample(stubs, &programs.sample)];
     let mut measured = [(); 2].map(|()| Measured::default());

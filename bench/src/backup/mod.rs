@@ -118,7 +118,7 @@ impl Case {
         let tools = Tool::COPIES.into_iter().chain(Tool::PARTS.into_iter().filter(|_| parts));
         Self {
             title: format!("{objects} × {number} {unit}{late}"),
-            scene: Scene { objects, size, delay: Duration::from_millis(delay), check: false, remember: true },
+            scene: Scene { objects, size, delay: Duration::from_millis(delay), check: true, remember: true },
             measured: tools.map(|tool| (tool, Measured::default())).collect(),
         }
     }
