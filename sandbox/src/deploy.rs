@@ -340,10 +340,15 @@ pub(crate) fn credentials() -> Credentials {
 
 /// A client for the S3 at `endpoints`.
 pub fn s3(endpoints: &Endpoints) -> aws_sdk_s3::Client {
+    s3_of(endpoints, REGION)
+}
+
+/// A client for the S3 of another region at `endpoints`.
+pub fn s3_of(endpoints: &Endpoints, region: &str) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(&endpoints.aws)
-        .region(Region::new(REGION))
+        .region(Region::new(region.to_owned()))
         .credentials_provider(credentials())
         .force_path_style(true)
         .build();

@@ -6,7 +6,7 @@ use aws_sdk_cloudformation::types::StackResource;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
-use crate::deploy::{Error, refused, s3};
+use crate::deploy::{Error, refused, s3, s3_of};
 use crate::serve::Endpoints;
 
 const KEY: &str = "cargo-sandbox-was-here";
@@ -14,7 +14,7 @@ const BODY: &[u8] = b"an object";
 const STORAGE_API: &str = "2023-05-01";
 const BLOB_API: &str = "2023-11-03";
 
-/// Writes an object to every S3 bucket and Azure container among `resources`, reads it, and removes it again.
+/// Writes an object to every S3 bucket, in whatever region, and Azure container among `resources`, reads it, and removes it again.
 ///
 /// Returns a line for each.
 pub async fn prove(endpoints: &Endpoints, resources: &[StackResource]) -> Result<Vec<String>, Error> {
@@ -23,8 +23,14 @@ pub async fn prove(endpoints: &Endpoints, resources: &[StackResource]) -> Result
         let Some(id) = resource.physical_resource_id() else { continue };
         match resource.resource_type() {
             Some("AWS::S3::Bucket") => {
-                bucket(endpoints, id).await?;
+                bucket(&s3(endpoints), id).await?;
                 proven.push(format!("bucket {id} took an object and gave it back"));
+            }
+            Some("CrossRegion::S3::Bucket") => {
+                let name = id.rsplit(':').next().unwrap_or(id);
+                let region = region(endpoints, name).await?;
+                bucket(&s3_of(endpoints, &region), name).await?;
+                proven.push(format!("bucket {name} in {region} took an object and gave it back"));
             }
             Some("Azure::Storage::BlobContainer") => {
                 let url = container(endpoints, id).await?;
@@ -36,8 +42,13 @@ pub async fn prove(endpoints: &Endpoints, resources: &[StackResource]) -> Result
     Ok(proven)
 }
 
-async fn bucket(endpoints: &Endpoints, bucket: &str) -> Result<(), Error> {
-    let s3 = s3(endpoints);
+async fn region(endpoints: &Endpoints, bucket: &str) -> Result<String, Error> {
+    let found = s3(endpoints).get_bucket_location().bucket(bucket).send().await;
+    let found = found.map_err(|e| refused(format!("looking for bucket {bucket}"), &e))?;
+    Ok(found.location_constraint.map_or_else(|| "us-east-1".to_owned(), |region| region.as_str().to_owned()))
+}
+
+async fn bucket(s3: &aws_sdk_s3::Client, bucket: &str) -> Result<(), Error> {
     let what = |verb: &str| format!("{verb} an object in bucket {bucket}");
     let put = s3.put_object().bucket(bucket).key(KEY).body(BODY.to_vec().into()).send().await;
     let version = put.map_err(|e| refused(what("putting"), &e))?.version_id;

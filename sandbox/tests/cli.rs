@@ -233,8 +233,8 @@ fn every_example_deploys_as_it_says_and_is_proved() {
         let done = place.sandbox(&arguments).current_dir(&root).output().unwrap();
         let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{said}");
-        assert_eq!(said.contains("proved: bucket"), text.contains("AWS::S3::Bucket"), "{said}");
-        assert!(said.contains("proved: container"), "{said}");
+        assert_eq!(said.contains("proved: bucket"), text.contains("::S3::Bucket"), "{said}");
+        assert_eq!(said.contains("proved: container"), text.contains("::BlobContainer"), "{said}");
         templates += 1;
     }
     assert!(templates > 0, "examples/ has no template");
