@@ -2,9 +2,10 @@
 //! events, the queue and the real function.
 #![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
+mod cdk;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -333,35 +334,9 @@ fn objects_reach_azure_through_the_notifications_of_s3() {
 
 #[test]
 fn the_cdk_app_is_the_same_stack() {
-    // Beside the template, with the packages that the lock file names.
-    let example = tools::root().join("examples/s3-to-azure-cdk");
-    let packages = tools::npm("s3-to-azure-cdk", &example).unwrap();
-    let place = tempfile::tempdir().unwrap();
-    let app = place.path().join("s3-to-azure-cdk");
-    std::fs::create_dir(&app).unwrap();
-    for entry in std::fs::read_dir(&example).unwrap().flatten() {
-        let name = entry.file_name();
-        if [".ts", ".json"].iter().any(|end| name.to_string_lossy().ends_with(end)) {
-            std::fs::copy(entry.path(), app.join(name)).unwrap();
-        }
-    }
-    std::os::unix::fs::symlink(packages.join("node_modules"), app.join("node_modules")).unwrap();
-    std::os::unix::fs::symlink(tools::root().join("examples/s3-to-azure"), place.path().join("s3-to-azure")).unwrap();
-    let context = serde_json::json!({ "codeBucket": FILES, "issuer": ISSUER }).to_string();
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new("node");
-        command.args(arguments).current_dir(&app).env("CDK_OUTDIR", "cdk.out").env("CDK_CONTEXT_JSON", &context);
-        let done = command.output().unwrap();
-        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "node {arguments:?}: {said}");
-        said
-    };
-    run(&["node_modules/typescript/bin/tsc"]);
-    let said = run(&["--test"]);
-    println!("{}", said.lines().find(|line| line.starts_with("# pass")).unwrap());
-    run(&["app.js"]);
-
-    let synthesised = std::fs::read_to_string(app.join("cdk.out/S3ToAzure.template.json")).unwrap();
+    let context = serde_json::json!({ "codeBucket": FILES, "issuer": ISSUER });
+    let (synthesised, passed) = cdk::synthesise("s3-to-azure-cdk", "s3-to-azure", &context);
+    println!("{passed}");
     let stack = Stack::deploy("from-cdk", synthesised, &[]);
     let path = file("cdk.txt", b"by way of the CDK");
     aws(&["s3", "cp", &path, &stack.object("cdk.txt")]);

@@ -224,7 +224,7 @@ fn every_example_deploys_as_it_says_and_is_proved() {
         let mut arguments = command(&fs::read_to_string(example.path().join("README.md")).unwrap());
         assert!(arguments.len() > 1, "{} says how to deploy it", example.path().display());
         if let Some(package) = arguments.iter_mut().find(|argument| argument.ends_with("backup-lambda.zip")) {
-            // `cargo xtask package-backup` would build for release.
+            // `cargo xtask package backup-lambda` would build for release.
             let quick = place.0.path().join("backup-lambda.zip");
             sandbox::package::package(&lambda::build(["backup-lambda"]).unwrap()[0], &quick, Form::Quick).unwrap();
             *package = quick.to_str().unwrap().to_owned();

@@ -1,12 +1,12 @@
 //! Stacks of S3 and Azure through the CloudFormation API, with the real handlers.
 #![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
+mod drift;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use aws_sdk_cloudformation::types::{
-    ChangeSetType, ResourceToImport, StackDriftDetectionStatus, StackDriftStatus, StackResourceDriftStatus,
-};
+use aws_sdk_cloudformation::types::{ChangeSetType, ResourceToImport, StackDriftStatus};
 use reqwest::Method;
 use sandbox::azure::{Fault, Match, Shape};
 use sandbox::deploy::{Change, Deployment, Error, Stacks, s3};
@@ -286,41 +286,8 @@ fn drift_is_what_somebody_else_changed_and_nothing_more() {
     stack.assert_nothing_left();
 }
 
-/// Detects drift: the stack's status and every difference.
 fn drift(stack: &Stack) -> (StackDriftStatus, Vec<String>) {
-    let client = cloud().stacks.client();
-    cloud().runtime.block_on(async {
-        let detection = client.detect_stack_drift().stack_name(stack.name).send().await.unwrap();
-        let id = detection.stack_drift_detection_id().unwrap();
-        let status = loop {
-            let state =
-                client.describe_stack_drift_detection_status().stack_drift_detection_id(id).send().await.unwrap();
-            match state.detection_status().unwrap() {
-                StackDriftDetectionStatus::DetectionInProgress => tokio::time::sleep(Duration::from_millis(50)).await,
-                StackDriftDetectionStatus::DetectionComplete => break state.stack_drift_status().unwrap().clone(),
-                other => panic!("{other}: {:?}", state.detection_status_reason()),
-            }
-        };
-        let drifts = client.describe_stack_resource_drifts().stack_name(stack.name).send().await.unwrap();
-        let mut differences = Vec::new();
-        for drift in drifts.stack_resource_drifts() {
-            let logical = drift.logical_resource_id().unwrap();
-            if drift.stack_resource_drift_status() == Some(&StackResourceDriftStatus::Deleted) {
-                differences.push(format!("{logical} is gone"));
-            }
-            for property in drift.property_differences() {
-                let (path, expected, actual) =
-                    (property.property_path(), property.expected_value(), property.actual_value());
-                differences.push(format!(
-                    "{logical} {} {} -> {}",
-                    path.unwrap(),
-                    expected.unwrap().trim_matches('"'),
-                    actual.unwrap().trim_matches('"')
-                ));
-            }
-        }
-        (status, differences)
-    })
+    cloud().runtime.block_on(drift::detect(cloud().stacks.client(), stack.name))
 }
 
 #[test]

@@ -26,9 +26,12 @@ enum Chore {
     /// Run the CloudFormation CLI over the types
     #[command(subcommand)]
     Cfn(cfn::Command),
-    /// Build the backup's function for release and pack its zip
-    PackageBackup {
-        /// The function's architecture, the template's parameter Architecture
+    /// Build a function for release and pack its zip
+    Package {
+        /// Which one
+        #[arg(value_enum)]
+        function: package::Function,
+        /// Its architecture, a template's parameter Architecture
         #[arg(long, value_enum, default_value = "x86_64")]
         architecture: package::Architecture,
     },
@@ -43,7 +46,7 @@ async fn main() -> ExitCode {
         Chore::Generate => generate::write().map_err(|error| error.to_string()),
         Chore::Test => test::run(),
         Chore::Cfn(command) => cfn::run(command).await.map_err(|error| error.to_string()),
-        Chore::PackageBackup { architecture } => package::backup(architecture),
+        Chore::Package { function, architecture } => package::function(function, architecture),
         Chore::Bench(bench) => bench::run(bench),
     };
     match done {

@@ -1,4 +1,4 @@
-//! `cargo xtask package-backup`: the zip that the backup's function runs from.
+//! `cargo xtask package`: the zips that functions run from.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,11 +6,38 @@ use std::process::Command;
 use sandbox::package::{Form, package};
 use sandbox::tools;
 
-const BINARY: &str = "backup-lambda";
 /// The profile of what copies.
 pub(crate) const PROFILE: &str = "copier";
 /// The glibc of the runtime provided.al2023.
 const RUNTIME_GLIBC: (u32, u32) = (2, 34);
+
+/// A function, by the name of its binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Function {
+    /// Copies S3 objects to Azure
+    BackupLambda,
+    /// Serves the Azure types as custom resources
+    Bootstrap,
+    /// Serves the types of AWS in another region as custom resources
+    CrossRegion,
+}
+
+impl Function {
+    fn binary(self) -> &'static str {
+        match self {
+            Function::BackupLambda => "backup-lambda",
+            Function::Bootstrap => "bootstrap",
+            Function::CrossRegion => "cross-region",
+        }
+    }
+
+    fn profile(self) -> &'static str {
+        match self {
+            Function::BackupLambda => PROFILE,
+            Function::Bootstrap | Function::CrossRegion => "release",
+        }
+    }
+}
 
 /// An architecture of Lambda, by the name that CloudFormation has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -42,31 +69,32 @@ impl Architecture {
     }
 }
 
-/// Builds the function as it ships and packs it into `target/backup/ARCHITECTURE/backup-lambda.zip`.
+/// Builds a function as it ships and packs it into `target/packages/ARCHITECTURE/BINARY.zip`.
 ///
 /// # Errors
 /// What failed, and what to do about it.
-pub(crate) fn backup(architecture: Architecture) -> Result<(), String> {
-    let executable = build(architecture)?;
+pub(crate) fn function(function: Function, architecture: Architecture) -> Result<(), String> {
+    let binary = function.binary();
+    let executable = build(binary, function.profile(), architecture)?;
     check_glibc(&executable)?;
-    let to = tools::target_dir().join("backup").join(architecture.name()).join("backup-lambda.zip");
+    let to = tools::target_dir().join("packages").join(architecture.name()).join(format!("{binary}.zip"));
     package(&executable, &to, Form::Small).map_err(|e| format!("packing {}: {e}", executable.display()))?;
     let size = std::fs::metadata(&to).map_err(|e| format!("reading {}: {e}", to.display()))?.len();
     println!("{} ({:.1} MB)", to.display(), size as f64 / 1e6);
     Ok(())
 }
 
-fn build(architecture: Architecture) -> Result<PathBuf, String> {
+fn build(binary: &str, profile: &str, architecture: Architecture) -> Result<PathBuf, String> {
     let mut cargo = Command::new(env!("CARGO"));
     let (executable, what) = if architecture.is_host() {
-        cargo.args(["build", "--profile", PROFILE, "--bin", BINARY]);
-        (tools::target_dir().join(PROFILE).join(BINARY), "cargo build")
+        cargo.args(["build", "--profile", profile, "--bin", binary]);
+        (tools::target_dir().join(profile).join(binary), "cargo build")
     } else {
         // zig, which cargo-lambda links with, takes the oldest glibc to run on as a part of the target.
         let (major, minor) = RUNTIME_GLIBC;
         let target = format!("{}.{major}.{minor}", architecture.target());
-        cargo.args(["lambda", "build", "--profile", PROFILE, "--bin", BINARY, "--target", &target]);
-        (tools::target_dir().join("lambda").join(BINARY).join("bootstrap"), "cargo lambda build")
+        cargo.args(["lambda", "build", "--profile", profile, "--bin", binary, "--target", &target]);
+        (tools::target_dir().join("lambda").join(binary).join("bootstrap"), "cargo lambda build")
     };
     let status = tools::as_from_the_shell(cargo.current_dir(tools::root())).status();
     match status {
