@@ -13,6 +13,8 @@ use std::{error::Error as StdError, sync::LazyLock, time::Duration};
 
 /// How long a role that was made a moment ago may take to be known to S3 and KMS.
 const PROPAGATION: Duration = Duration::from_secs(120);
+/// The longest wait before a call's one repetition. What needs longer is the engine's to repeat.
+const BACKOFF: Duration = Duration::from_millis(200);
 /// One call with its repetition. The engine repeats what takes longer in its next invocation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -62,7 +64,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(self.credentials())
-            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .retry_config(RetryConfig::standard().with_max_attempts(2).with_initial_backoff(BACKOFF))
             .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
             .http_client(http())
             // An address of one's own has no names of buckets in front of it.
@@ -78,7 +80,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(self.credentials())
-            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .retry_config(RetryConfig::standard().with_max_attempts(2).with_initial_backoff(BACKOFF))
             .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
             .http_client(http());
         config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_KMS"));

@@ -18,6 +18,8 @@ use crate::stage::{self, Values};
 use crate::{Error, package};
 
 const LOCATION: &str = "westeurope";
+/// Where the inputs of the types of another region make what they make.
+const OTHER_REGIONS: &[&str] = &["eu-central-1", "eu-west-1"];
 const GROUP_NAME: &str = "contract-tests";
 const ACCOUNT_NAME: &str = "contracttests";
 /// A parent that is not there after this long will not come.
@@ -124,13 +126,14 @@ impl Cloud {
         tokio::task::spawn_blocking(check).await.map_err(cloud)?
     }
 
-    /// The ARM ids that exist beside the parents: what the contract tests left behind. A disabled encryption scope is as
+    /// What exists beside the parents, in both clouds: what the contract tests left behind. A disabled encryption scope is as
     /// gone as Azure lets it be, and so is a blob service in which nothing is on.
-    pub fn leftovers(&self) -> Vec<String> {
+    pub async fn leftovers(&self) -> Result<Vec<String>, Error> {
         let mut left = self.emulator.resources();
         left.retain(|id| !self.standing.contains(id));
         left.retain(|id| self.emulator.get(id).is_some_and(|found| !is_gone(id, &found["properties"])));
-        left
+        left.extend(self.aws.resources(OTHER_REGIONS).await.map_err(cloud)?);
+        Ok(left)
     }
 
     /// The emulated AWS, in which the types of another region work.

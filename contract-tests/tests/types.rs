@@ -119,7 +119,7 @@ async fn every_type_passes_the_contract_tests() {
         println!("the handlers said:\n{}", cloud.log_lines().join("\n"));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    assert_eq!(cloud.leftovers(), Vec::<String>::new(), "the contract tests left resources behind");
+    assert_eq!(cloud.leftovers().await.unwrap(), Vec::<String>::new(), "the contract tests left resources behind");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::component::{Component, free_port};
@@ -72,5 +73,45 @@ impl Aws {
     /// `http://127.0.0.1:PORT`, for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What there is: the names of all buckets, and the ARNs of the keys of these regions that are not scheduled for
+    /// deletion.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub async fn resources(&self, regions: &[&str]) -> io::Result<Vec<String>> {
+        let listed = self.call("us-east-1", "s3", None).await?;
+        let names = listed.split("<Name>").skip(1).filter_map(|rest| rest.split("</Name>").next());
+        let mut found: Vec<String> = names.map(str::to_owned).collect();
+        for region in regions {
+            let keys = self.call(region, "kms", Some(("ListKeys", json!({ "Limit": 1000 })))).await?;
+            for key in serde_json::from_str::<Value>(&keys)?["Keys"].as_array().into_iter().flatten() {
+                let asked = Some(("DescribeKey", json!({ "KeyId": key["KeyId"] })));
+                let described: Value = serde_json::from_str(&self.call(region, "kms", asked).await?)?;
+                let metadata = &described["KeyMetadata"];
+                if metadata["KeyState"] != "PendingDeletion" && metadata["KeyManager"] != "AWS" {
+                    found.extend(key["KeyArn"].as_str().map(str::to_owned));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// A plain call, signed by nobody: `GET /`, or an operation of KMS.
+    async fn call(&self, region: &str, service: &str, operation: Option<(&str, Value)>) -> io::Result<String> {
+        let client = proxy::client()?;
+        let signature = format!("AWS4-HMAC-SHA256 Credential=AKIASANDBOX/20261122/{region}/{service}/aws4_request");
+        let request = match operation {
+            None => client.get(&self.url),
+            Some((name, body)) => client
+                .post(&self.url)
+                .header("x-amz-target", format!("TrentService.{name}"))
+                .header("content-type", "application/x-amz-json-1.1")
+                .body(body.to_string()),
+        };
+        let signature = format!("{signature}, SignedHeaders=host, Signature=0");
+        let answer = request.header("authorization", signature).send().await.map_err(io::Error::other)?;
+        answer.error_for_status().map_err(io::Error::other)?.text().await.map_err(io::Error::other)
     }
 }

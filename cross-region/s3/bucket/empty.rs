@@ -71,12 +71,13 @@ async fn page(place: &Place) -> Result<aws_sdk_s3::operation::list_object_versio
 
 /// Why a version stayed.
 async fn refused(place: &Place, error: &s3::Error, more: usize) -> Error {
-    let (key, version) = (error.key().unwrap_or_default(), error.version_id().unwrap_or_default());
+    let (key, version) = (error.key().unwrap_or_default(), error.version_id());
+    let which = version.map(|version| format!(" (version {version})")).unwrap_or_default();
     let others = if more > 1 { format!(", and {} more of the same page", more - 1) } else { String::new() };
-    let about = format!("s3:DeleteObjects {} in {}: {key:?} (version {version}){others}", place.name, place.region);
+    let about = format!("s3:DeleteObjects {} in {}: {key:?}{which}{others}", place.name, place.region);
     let (code, said) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
     match code {
-        "AccessDenied" => match lock(place, key, version).await {
+        "AccessDenied" => match lock(place, key, version, said).await {
             Some(lock) => Error::new(
                 Code::ResourceConflict,
                 format!("{about} is locked: {lock}; wait until then, or lift it, and delete again"),
@@ -96,12 +97,13 @@ async fn refused(place: &Place, error: &s3::Error, more: usize) -> Error {
     }
 }
 
-/// What keeps a version from being deleted, as far as the execution role may know.
-async fn lock(place: &Place, key: &str, version: &str) -> Option<String> {
-    let hold = place.s3.get_object_legal_hold().bucket(&place.name).key(key).version_id(version).send().await;
+/// What keeps a version from being deleted, as far as the execution role may know beside what S3 `said`.
+async fn lock(place: &Place, key: &str, version: Option<&str>, said: &str) -> Option<String> {
+    let version = || version.map(str::to_owned);
+    let hold = place.s3.get_object_legal_hold().bucket(&place.name).key(key).set_version_id(version()).send().await;
     let is_held = hold
         .is_ok_and(|found| found.legal_hold.and_then(|hold| hold.status) == Some(s3::ObjectLockLegalHoldStatus::On));
-    let retention = place.s3.get_object_retention().bucket(&place.name).key(key).version_id(version).send().await;
+    let retention = place.s3.get_object_retention().bucket(&place.name).key(key).set_version_id(version()).send().await;
     let retention = match retention {
         Ok(found) => found.retention,
         Err(error) => {
@@ -114,5 +116,8 @@ async fn lock(place: &Place, key: &str, version: &str) -> Option<String> {
         Some(format!("{} until {until}", retention.mode?.as_str()))
     });
     let parts: Vec<String> = is_held.then(|| "a legal hold".to_owned()).into_iter().chain(until).collect();
-    (!parts.is_empty()).then(|| parts.join(", and "))
+    match parts.is_empty() {
+        true => said.contains("object lock").then(|| "by Object Lock".to_owned()),
+        false => Some(parts.join(", and ")),
+    }
 }

@@ -111,6 +111,11 @@ impl Type {
         at(self.proxy.url(), self.harness.invoke(event)).await
     }
 
+    /// The same in a Lambda that has no more time than this.
+    pub(crate) async fn invoke_within(&self, event: Value, remaining: Duration) -> ProgressEvent {
+        at(self.proxy.url(), cfn_provider::lambda::answer(cross_region::REGISTRY, event, remaining, "test")).await
+    }
+
     pub(crate) async fn drive(&self, event: Value) -> Result<ProgressEvent, Failure> {
         at(self.proxy.url(), self.harness.drive(event)).await
     }
@@ -196,7 +201,6 @@ pub(crate) fn faults() -> Vec<(&'static str, Vec<Fault>)> {
     let hold = Fault::Delay(Duration::from_secs(60));
     let busy = Fault::Refuse { status: 500, code: "InternalError", message: "We encountered an internal error." };
     vec![
-        ("throttled", vec![Fault::Throttle]),
         // The client repeats a call once by itself.
         ("throttled twice", vec![Fault::Throttle, Fault::Throttle]),
         ("failing inside", vec![busy.clone(), busy]),

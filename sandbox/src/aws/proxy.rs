@@ -68,10 +68,7 @@ impl Proxy {
     pub async fn start(target: &str) -> io::Result<Proxy> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        // Without a default reqwest builds no client, even for plain HTTP; whoever installed one before has done it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        let client = client.map_err(io::Error::other)?;
+        let client = client()?;
         let shared = Arc::new(Shared { target: target.to_owned(), ..Shared::default() });
         let accepting = tokio::spawn(accept(listener, client, shared.clone()));
         Ok(Proxy { url, shared, accepting })
@@ -120,6 +117,14 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// A client that takes every answer as it is.
+pub(super) fn client() -> io::Result<reqwest::Client> {
+    // Without a default reqwest builds no client, even for plain HTTP; whoever installed one before has done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
+    client.map_err(io::Error::other)
 }
 
 /// A panic while a lock was held has failed its own request already; the others go on.
