@@ -18,7 +18,7 @@ pub fn same(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
 }
 
 /// One form for all policies that mean the same: every value a sorted list of texts, actions in lower case.
-fn canonical(policy: &Map<String, Value>) -> Map<String, Value> {
+pub fn canonical(policy: &Map<String, Value>) -> Map<String, Value> {
     let member = |(name, value): (&String, &Value)| match name.as_str() {
         "Statement" => {
             let mut statements: Vec<Value> = items(value).into_iter().map(statement).collect();

@@ -26,10 +26,5 @@ pub fn merged(
     previous: Option<&[Tag]>,
     current: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let was_ours = |key: &String| {
-        previous.unwrap_or_default().iter().any(|tag| tag.key == *key) || request.previous_stack_tags.contains_key(key)
-    };
-    let mut all: BTreeMap<String, String> = current.into_iter().filter(|(key, _)| !was_ours(key)).collect();
-    all.extend(request.desired_tags(desired));
-    all
+    request.updated_tags(desired, previous, Some(&Tag::list(current)))
 }

@@ -119,23 +119,14 @@ pub(crate) fn tags_from_azure(body: &Value) -> Vec<Tag> {
     Tag::list(serde_json::from_value(body["tags"].clone()).unwrap_or_default())
 }
 
-/// The tags that an update leaves on a resource: those of the template and the stack, and those that others (a policy, a
-/// person) have put there; what the template or the stack no longer names goes.
+/// The tags that an update leaves on a resource ([`Request::updated_tags`]).
 pub(crate) fn retagged<R>(
     request: &Request,
     desired: Option<&[Tag]>,
     change: &Change<R>,
     tags: fn(&R) -> Option<&[Tag]>,
 ) -> BTreeMap<String, String> {
-    let ours = tags(&change.previous).unwrap_or_default();
-    let mut result: BTreeMap<String, String> = tags(&change.current)
-        .unwrap_or_default()
-        .iter()
-        .filter(|tag| !ours.iter().any(|our| our.key == tag.key) && !request.previous_stack_tags.contains_key(&tag.key))
-        .map(|tag| (tag.key.clone(), tag.value.clone()))
-        .collect();
-    result.extend(request.desired_tags(desired));
-    result
+    request.updated_tags(desired, tags(&change.previous), tags(&change.current))
 }
 
 #[cfg(test)]

@@ -20,12 +20,12 @@ use crate::{
     limits, model,
     progress::{LONGEST_DELAY, Progress, Stage},
     protocol::{Action, Invocation, ProgressEvent},
-    resource::{Change, Context, Provider, Request, Resource, Step, identifier},
+    resource::{Change, Claim, Context, Provider, Request, Resource, Step, identifier},
     schema::{self, TypeSchema},
 };
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long read-back may disagree with the template before the operation fails with `NotStabilized`.
 const SETTLING: Duration = Duration::from_secs(120);
@@ -188,9 +188,8 @@ impl<R: Resource> Operation<'_, R> {
             return self.advance(Progress::begin(&id)?).await;
         }
         let mut desired = self.typed(&self.model)?;
-        let claimed = timeout_at(self.cx.request.deadline, desired.claim(&self.cx)).await;
-        if let Some(id) = claimed.unwrap_or_else(|_| Err(self.late())).map_err(|error| error.while_doing(&about))? {
-            return self.begun(&desired, Progress::begin(&id)?, &id);
+        if let Some(Claim { id, found }) = self.claimed(&desired).await.map_err(|error| error.while_doing(&about))? {
+            return self.begun(&desired, Progress { found, ..Progress::begin(&id)? }, &id);
         }
         let id = desired.identify(&self.cx).map_err(|error| error.while_doing(&about))?;
         let about = format!("{about} {id}");
@@ -208,6 +207,26 @@ impl<R: Resource> Operation<'_, R> {
             Err(error) if error.is_not_found() => self.begun(&desired, Progress::begin(&id)?, &id),
             Err(error) => Err(error.while_doing(about)),
         }
+    }
+
+    /// What only the service can name. A failure that waiting may mend is repeated while this invocation has time, since a
+    /// FAILED would leave behind what the call before may have made.
+    async fn claimed(&self, desired: &R) -> Result<Option<Claim<R::Id>>> {
+        let mut last = None;
+        let claimed = timeout_at(self.cx.request.deadline, async {
+            loop {
+                let error = match desired.claim(&self.cx).await {
+                    Err(error) => error,
+                    claimed => return claimed,
+                };
+                let Some(retry) = error.retry() else { return Err(error) };
+                tracing::info!(code = ?error.code, "claiming a {}: {}; trying again", R::TYPE_NAME, error.message);
+                last = Some(error);
+                sleep(retry.after.unwrap_or(SHORTEST_DELAY)).await;
+            }
+        })
+        .await;
+        claimed.unwrap_or_else(|_| Err(last.unwrap_or_else(|| self.late())))
     }
 
     /// CREATE's first answer: CloudFormation knows the identifier from now on.
@@ -362,8 +381,8 @@ impl<R: Resource> Operation<'_, R> {
             };
         }
         let patient = progress.settling() < SETTLING;
-        let mut actual = match read {
-            Ok(model) => self.answer(&model)?,
+        let read = match read {
+            Ok(model) => model,
             Err(error) if error.is_not_found() && patient => return Ok(Outcome::Again(progress.backoff())),
             Err(error) => return Err(error),
         };
@@ -373,7 +392,8 @@ impl<R: Resource> Operation<'_, R> {
         model::strip(&mut desired, &self.schema.read_only);
         let normalized =
             model::without_nulls(serde_json::to_value(self.typed(&desired)?.normalized()).map_err(Error::internal)?);
-        let differences = model::difference(self.schema, &normalized, &actual);
+        let mut actual = self.answer(&read)?;
+        let differences = model::difference(self.schema, &normalized, &self.answer(&read.normalized())?);
         if differences.is_empty() {
             model::restore(&desired, &normalized, &mut actual);
             model::respell(&desired, &mut actual);

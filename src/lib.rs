@@ -179,5 +179,7 @@ pub use error::{Error, HandlerErrorCode, Result, Retry};
 pub use lambda::serve;
 pub use protocol::{Action, Invocation, ProgressEvent};
 pub use registry::Entry;
-pub use resource::{Change, Context, Identifier, Never, NoConfiguration, Page, Provider, Request, Resource, Step};
+pub use resource::{
+    Change, Claim, Context, Identifier, Never, NoConfiguration, Page, Provider, Request, Resource, Step,
+};
 pub use tags::Tag;

@@ -50,7 +50,7 @@ pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + S
     type Wait: Serialize + DeserializeOwned + Send + Sync;
 
     /// The model as the service will answer it, where the service changes more than the case of a value: a list it sorts,
-    /// a number it rounds. Read-back compares with this, and the answer keeps the template's own form; a
+    /// a number it rounds, a document it writes anew. Read-back compares this of both, and the answer keeps the template's own form; a
     /// `propertyTransform` in the schema ([`crate::schema`]) tells CloudFormation the same, so that drift detection agrees.
     #[must_use]
     fn normalized(self) -> Self {
@@ -81,9 +81,12 @@ pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + S
     /// resource comes to be here, marked so that a repetition of the request finds it, and [`Self::create`] does the rest.
     /// `None`, for [`Self::identify`] tells it, with every service that takes a name.
     ///
+    /// No callback can carry an identifier that is not known, so the engine repeats a claim that fails for a while within
+    /// the one invocation.
+    ///
     /// # Errors
     /// `AlreadyExists` where somebody else has what the model names.
-    fn claim(&self, _cx: &Context<Self::Provider>) -> impl Future<Output = Result<Option<Self::Id>>> + Send {
+    fn claim(&self, _cx: &Context<Self::Provider>) -> impl Future<Output = Result<Option<Claim<Self::Id>>>> + Send {
         std::future::ready(Ok(None))
     }
 
@@ -131,6 +134,15 @@ pub trait Resource: JsonSchema + Serialize + DeserializeOwned + Clone + Send + S
 pub trait Identifier: Serialize + DeserializeOwned + Display + Clone + PartialEq + Send + Sync {}
 
 impl<T: Serialize + DeserializeOwned + Display + Clone + PartialEq + Send + Sync> Identifier for T {}
+
+/// What [`Resource::claim`] has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim<I> {
+    /// The identifier that the service has made.
+    pub id: I,
+    /// An earlier delivery of this very request had made and finished it: a create that fails now leaves it.
+    pub found: bool,
+}
 
 /// What a verb has achieved.
 #[derive(Debug, PartialEq, Eq)]
@@ -319,6 +331,23 @@ impl Request {
     pub fn desired_tags(&self, own: Option<&[Tag]>) -> BTreeMap<String, String> {
         let mut tags = self.stack_tags.clone();
         tags.extend(own.unwrap_or_default().iter().map(|tag| (tag.key.clone(), tag.value.clone())));
+        tags
+    }
+
+    /// The tags that an update leaves on a resource: [`Self::desired_tags`], and those of `current` that others (a policy, a
+    /// person) have put there; what the template or the stack no longer names goes.
+    pub fn updated_tags(
+        &self,
+        own: Option<&[Tag]>,
+        previous: Option<&[Tag]>,
+        current: Option<&[Tag]>,
+    ) -> BTreeMap<String, String> {
+        let ours = previous.unwrap_or_default();
+        let others = current.unwrap_or_default().iter().filter(|tag| {
+            !ours.iter().any(|our| our.key == tag.key) && !self.previous_stack_tags.contains_key(&tag.key)
+        });
+        let mut tags: BTreeMap<_, _> = others.map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+        tags.extend(self.desired_tags(own));
         tags
     }
 }

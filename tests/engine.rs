@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by unwrapping")]
 
+#[allow(dead_code, reason = "the other suites use the rest")]
 mod toy;
 
 use cfn_provider::{

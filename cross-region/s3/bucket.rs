@@ -21,7 +21,7 @@ pub use access::{
 };
 use aws_sdk_s3::{error::BuildError, types as s3};
 use cfn_provider::{
-    Action, Change, Context, Error, HandlerErrorCode as Code, Page, Resource, Result, Step, Tag,
+    Action, Change, Claim, Context, Error, HandlerErrorCode as Code, Page, Resource, Result, Step, Tag,
     schema::{create_only, not_secret, primary_identifier, read_only, tags, unordered, write_only},
 };
 pub use encryption::{
@@ -302,7 +302,7 @@ impl Resource for Bucket {
 
     /// Claims nothing, since the name makes the identifier: it only asks, before CloudFormation knows the identifier and
     /// may delete what carries it, whether another account has the name.
-    async fn claim(&self, cx: &Cx) -> Result<Option<BucketArn>> {
+    async fn claim(&self, cx: &Cx) -> Result<Option<Claim<BucketArn>>> {
         let (region, name) = self.named(cx)?;
         let place = Place::new(&cx.provider, region, &name);
         match place.look().await? {

@@ -3,13 +3,13 @@
 use super::*;
 use crate::error::Retry;
 use serde_json::json;
-use toy::{Fault, Service, service};
+use toy::{Fault, Service, service, ticket::Ticket};
 
 #[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
 #[path = "../../tests/toy/mod.rs"]
 mod toy;
 
-const REGISTRY: &[Entry] = &[Entry::of::<toy::Shelf>()];
+const REGISTRY: &[Entry] = &[Entry::of::<toy::Shelf>(), Entry::of::<Ticket>()];
 const TIME: Duration = Duration::from_secs(900);
 
 /// One custom resource of one stack.
@@ -181,6 +181,64 @@ async fn a_failed_create_leaves_nothing_behind() {
     failed(&answer);
     assert_eq!(answer["PhysicalResourceId"], "shelf/a");
     assert_eq!(stack.shelves(), ["shelf/a"]);
+}
+
+/// The event of a resource that only the service can name.
+fn of_ticket(kind: &str, physical: &str, properties: &Value, old: &Value) -> Value {
+    let mut event = Stack::event(kind, physical, properties, old);
+    event["ResourceType"] = "Custom::Example-Toy-Ticket".into();
+    if physical.is_empty() {
+        event["PhysicalResourceId"] = Value::Null;
+    }
+    event
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_the_service_can_name_is_found_again_and_undone() {
+    let (a, b) = (json!({"Holder": "a"}), json!({"Holder": "b"}));
+    let stack = Stack::new("claims");
+    let numbers = || stack.service.lock().unwrap().tickets.keys().cloned().collect::<Vec<_>>();
+    for _ in 0..2 {
+        let created = stack.send(of_ticket("Create", "", &a, &Value::Null), TIME).await;
+        assert_eq!(
+            (&created["Status"], &created["PhysicalResourceId"]),
+            (&json!("SUCCESS"), &json!("no-1")),
+            "{created}"
+        );
+    }
+    // A replacement that is rolled back finds what was there before.
+    let replaced = stack.send(of_ticket("Update", "no-1", &b, &a), TIME).await;
+    assert_eq!(replaced["PhysicalResourceId"], "no-2", "{replaced}");
+    let back = stack.send(of_ticket("Update", "no-2", &a, &b), TIME).await;
+    assert_eq!(back["PhysicalResourceId"], "no-1", "{back}");
+    assert_eq!(numbers(), ["no-1", "no-2"]);
+    assert_eq!(stack.send(of_ticket("Delete", "no-2", &b, &Value::Null), TIME).await["Status"], "SUCCESS");
+
+    // What an earlier delivery has finished is not undone by a repetition that fails.
+    let fails = || Fault::Fails(HandlerErrorCode::GeneralServiceException, None);
+    stack.faults([Fault::Passes, fails()]);
+    let again = stack.send(of_ticket("Create", "", &a, &Value::Null), TIME).await;
+    assert!(failed(&again).contains("out of order"), "{again}");
+    assert_eq!(
+        stack.send(of_ticket("Delete", again["PhysicalResourceId"].as_str().unwrap(), &a, &Value::Null), TIME).await["Status"],
+        "SUCCESS"
+    );
+    assert_eq!(numbers(), ["no-1"]);
+
+    // A create that fails after its claim leaves nothing, and one whose claim fails has nothing to leave.
+    let stack = Stack::new("claims and fails");
+    for faults in [vec![Fault::Passes, Fault::Passes, fails()], vec![fails()]] {
+        stack.faults(faults);
+        let answer = stack.send(of_ticket("Create", "", &a, &Value::Null), TIME).await;
+        assert!(failed(&answer).contains("out of order"), "{answer}");
+        assert!(answer["PhysicalResourceId"].as_str().unwrap().starts_with(NOTHING));
+        assert!(stack.service.lock().unwrap().tickets.is_empty());
+    }
+    stack.faults([Fault::Passes, Fault::Passes, fails(), fails()]);
+    let answer = stack.send(of_ticket("Create", "", &a, &Value::Null), TIME).await;
+    assert_eq!(answer["PhysicalResourceId"], "no-1", "CloudFormation learns what to delete: {answer}");
+    assert_eq!(stack.send(of_ticket("Delete", "no-1", &a, &Value::Null), TIME).await["Status"], "SUCCESS");
+    assert!(stack.service.lock().unwrap().tickets.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

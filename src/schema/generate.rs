@@ -121,7 +121,7 @@ fn permissions<R: Resource>(action: Action) -> Vec<&'static str> {
 /// What tagging needs of the execution role: the permissions that are about tags, by their names, each once.
 fn tagging<R: Resource>() -> BTreeSet<&'static str> {
     let all = Action::ALL.into_iter().flat_map(permissions::<R>);
-    all.filter(|permission| permission.contains("Tag")).collect()
+    all.filter(|permission| ["Tag", "Untag"].iter().any(|word| permission.contains(word))).collect()
 }
 
 /// What the annotations of a type say.

@@ -1,5 +1,7 @@
 //! A resource type whose service is a map in memory, with the faults of a real one.
 
+pub(crate) mod ticket;
+
 use cfn_provider::{
     Change, Context, Error, HandlerErrorCode, Page, Provider, Request, Resource, Result, Retry, Step, Tag,
     schema::{conditional_create_only, create_only, primary_identifier, read_only, tags, unordered, write_only},
@@ -94,6 +96,8 @@ pub(crate) enum Wait {
 pub(crate) enum Fault {
     /// The call fails before it has an effect.
     Fails(HandlerErrorCode, Option<Retry>),
+    /// The call has its effect, and its answer is lost.
+    Lost,
     /// The process dies before the call has an effect.
     DiesBefore,
     /// The process dies after the call had its effect.
@@ -109,6 +113,7 @@ pub(crate) enum Fault {
 #[derive(Default)]
 pub(crate) struct Service {
     pub(crate) shelves: BTreeMap<String, Shelf>,
+    pub(crate) tickets: BTreeMap<String, ticket::Ticket>,
     /// What the next calls run into, in order.
     pub(crate) faults: VecDeque<Fault>,
     /// Every call so far: verb and name.
@@ -124,6 +129,12 @@ static SERVICES: LazyLock<Mutex<HashMap<String, Arc<Mutex<Service>>>>> = LazyLoc
 pub(crate) fn service(test: &str) -> (Arc<Mutex<Service>>, Harness) {
     let service = SERVICES.lock().unwrap().entry(test.into()).or_default().clone();
     (service, Harness::new::<Shelf>(json!({"Service": test, "Secret": "t0p"})))
+}
+
+/// The same for tickets.
+pub(crate) fn tickets(test: &str) -> (Arc<Mutex<Service>>, Harness) {
+    let (service, _) = service(test);
+    (service, Harness::new::<ticket::Ticket>(json!({"Service": test, "Secret": "t0p"})))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -151,7 +162,7 @@ impl Toys {
     async fn call<T>(
         &self,
         verb: &str,
-        id: &Id,
+        id: &impl fmt::Display,
         effect: impl FnOnce(&mut MutexGuard<'_, Service>) -> Result<T>,
     ) -> Result<T> {
         let fault = {
@@ -166,6 +177,11 @@ impl Toys {
                     Some(retry) => error.transient(retry),
                     None => error,
                 })
+            }
+            Some(Fault::Lost) => {
+                let _ = effect(&mut self.0.lock().unwrap());
+                let lost = Error::new(HandlerErrorCode::NetworkFailure, "the service did not answer");
+                Err(lost.transient(Retry::default()))
             }
             Some(Fault::DiesBefore | Fault::Hangs) => std::future::pending().await,
             Some(Fault::Panics) => panic!("t0p"),

@@ -1,0 +1,7 @@
+//! AWS Key Management Service.
+
+mod arn;
+mod client;
+pub mod key;
+mod marks;
+mod policy;
