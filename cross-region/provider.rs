@@ -12,7 +12,7 @@ use cfn_provider::{
 use std::{error::Error as StdError, sync::LazyLock, time::Duration};
 
 /// How long a role that was made a moment ago may take to be known to S3 and KMS.
-const PROPAGATION: Duration = Duration::from_secs(120);
+pub(crate) const PROPAGATION: Duration = Duration::from_secs(120);
 /// The longest wait before a call's one repetition. What needs longer is the engine's to repeat.
 const BACKOFF: Duration = Duration::from_millis(200);
 /// One call with its repetition. The engine repeats what takes longer in its next invocation.
@@ -125,7 +125,8 @@ where
         header.map(str::to_owned)
     });
     let Some(refusal) = error.as_service_error() else {
-        let message = format!("{what} in {region} got no answer: {}", root_cause(&error));
+        let cause = root_cause(&error);
+        let message = format!("{what} in {region} got no answer: {cause}; is {region} a region that can be reached?");
         return Error::new(Code::NetworkFailure, message).transient(Retry::default()).caused_by(error);
     };
     let meta: &ErrorMetadata = refusal.meta();

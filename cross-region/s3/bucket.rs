@@ -149,6 +149,27 @@ impl Bucket {
         (self.object_lock_enabled, self.object_lock_configuration.as_ref())
     }
 
+    /// With what others set that no template ever said, and that has no default of ours: an update leaves it alone.
+    fn beside(&self, previous: &Self, current: &Self) -> Self {
+        fn kept<T: Clone>(wanted: &Option<T>, previous: &Option<T>, current: &Option<T>) -> Option<T> {
+            wanted.clone().or_else(|| current.clone().filter(|_| previous.is_none()))
+        }
+        macro_rules! keep {
+            ($($name:ident),*) => {
+                Self { $($name: kept(&self.$name, &previous.$name, &current.$name),)* ..self.clone() }
+            };
+        }
+        keep!(
+            versioning_configuration,
+            logging_configuration,
+            lifecycle_configuration,
+            object_lock_enabled,
+            object_lock_configuration,
+            replication_configuration,
+            policy_document
+        )
+    }
+
     /// The region and the name, which is derived where the template gives none.
     fn named(&self, cx: &Cx) -> Result<(&str, String)> {
         let region = region::other(self.region.as_deref(), &cx.provider)?;
@@ -326,11 +347,12 @@ impl Resource for Bucket {
     }
 
     async fn update(&self, id: &BucketArn, change: Change<Self>, cx: &Cx) -> Result<Step<Wait>> {
+        let wanted = self.beside(&change.previous, &change.current);
         if !cx.request.rollback {
-            object_lock::refuse_weaker(self.object_lock(), change.current.object_lock())?;
+            object_lock::refuse_weaker(wanted.object_lock(), change.current.object_lock())?;
         }
         let place = Place::new(&cx.provider, change.current.region.as_deref().unwrap_or_default(), id.name()?);
-        settings::apply(&place, self, Some(&change.previous), &change.current, &cx.request).await?;
+        settings::apply(&place, &wanted, Some(&change.previous), &change.current, &cx.request).await?;
         Ok(Step::Done)
     }
 

@@ -9,7 +9,9 @@ mod support;
 use buckets::{REGION, full, is_kept, minimal, updates};
 use cfn_provider::HandlerErrorCode as Code;
 use cross_region::s3::bucket::Bucket;
+use sandbox::aws::Fault;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 use support::{EMULATORS, Emulator, Type, assert_contains, changed};
 
 async fn bucket(emulator: Emulator) -> Type {
@@ -151,4 +153,127 @@ async fn tags_of_the_stack_and_of_others_stand_beside_its_own() {
         assert!(all.iter().any(|tag| tag.key() == "CrossRegion:Request"), "{emulator:?}: {all:?}");
         kind.delete(&model).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn any_choice_of_properties_shows_no_drift() {
+    let mut seed = 20_261_122_u64;
+    let mut below = |end: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % end
+    };
+    for emulator in EMULATORS {
+        let kind = bucket(emulator).await;
+        let (full, updates) = (full(emulator), updates(emulator));
+        for round in 0..12 {
+            let mut model = minimal();
+            for (name, value) in full.as_object().unwrap().iter().filter(|(name, _)| *name != "Region") {
+                match below(3) {
+                    0 => model[name] = value.clone(),
+                    1 => model[name] = updates.get(name).unwrap_or(value).clone(),
+                    _ => {}
+                }
+            }
+            // What S3 takes only together with something else.
+            if model.get("ObjectLockConfiguration").is_some() {
+                model["ObjectLockEnabled"] = true.into();
+            }
+            if ["ObjectLockEnabled", "ReplicationConfiguration"].iter().any(|name| model.get(name).is_some()) {
+                model["VersioningConfiguration"] = json!({"Status": "Enabled"});
+            }
+            let created = kind.create_as(&format!("round {round}"), &model).await;
+            let created = created.unwrap_or_else(|error| panic!("{emulator:?} round {round}: {model}: {error:?}"));
+            let read = kind.read(&created).await.unwrap();
+            assert_contains(&visible(&model), &read, &format!("{emulator:?} round {round}"));
+            let next = changed(&model, "Arn", &created["Arn"]);
+            let before = kind.proxy.calls().len();
+            kind.update(&next, &next).await.unwrap();
+            let writes = kind.proxy.calls().split_off(before).into_iter().filter(|call| call.starts_with("PUT"));
+            assert_eq!(writes.collect::<Vec<_>>(), Vec::<String>::new(), "{emulator:?} round {round}: {model}");
+            kind.delete(&next).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_changed_by_hand_is_seen_and_put_right() {
+    for emulator in EMULATORS {
+        let kind = bucket(emulator).await;
+        let created = kind.create_as("by hand", &minimal()).await.unwrap();
+        let name = created["BucketName"].as_str().unwrap();
+        let s3 = emulator.s3(REGION, "AKIAHARNESS").await;
+        let policy = s3.get_bucket_policy().bucket(name).send().await.unwrap().policy.unwrap();
+        let loose = policy.replacen("Deny", "Allow", 1);
+        s3.delete_public_access_block().bucket(name).send().await.unwrap();
+        s3.put_bucket_policy().bucket(name).policy(loose).send().await.unwrap();
+        let read = kind.read(&created).await.unwrap();
+        assert_eq!(read["PublicAccessBlockConfiguration"]["BlockPublicAcls"], false, "{emulator:?}");
+        assert_eq!((&read["EnforceTls"], &read["EnforceEncryption"]), (&Value::Null, &true.into()), "{emulator:?}");
+
+        assert_eq!(kind.update(&created, &created).await.unwrap(), created, "{emulator:?}");
+        assert_eq!(kind.read(&created).await.unwrap(), created, "{emulator:?}");
+        s3.delete_bucket_policy().bucket(name).send().await.unwrap();
+        let read = kind.read(&created).await.unwrap();
+        assert_eq!((&read["EnforceTls"], &read["EnforceEncryption"]), (&false.into(), &false.into()), "{emulator:?}");
+        kind.delete(&created).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_others_set_and_no_template_said_stays() {
+    let kind = bucket(Emulator::MiniStack).await;
+    let created = kind.create_as("others", &minimal()).await.unwrap();
+    let name = created["BucketName"].as_str().unwrap();
+    let plain = changed(&minimal(), "Arn", &created["Arn"]);
+    let full = full(Emulator::MiniStack);
+    let names = [
+        "VersioningConfiguration",
+        "LifecycleConfiguration",
+        "LoggingConfiguration",
+        "PolicyDocument",
+        "ReplicationConfiguration",
+        "ObjectLockEnabled",
+        "ObjectLockConfiguration",
+    ];
+    let others = names.iter().fold(plain.clone(), |model, name| changed(&model, name, &full[*name]));
+    // As somebody would by hand: by a template that this stack does not have.
+    let by_hand = kind.update(&plain, &others).await.unwrap();
+    let tagged = changed(&plain, "Tags", &json!([{"Key": "k", "Value": "v"}]));
+    let after = kind.update(&plain, &tagged).await.unwrap();
+    for name in names {
+        assert_eq!(after[name], by_hand[name], "{name}");
+    }
+    assert_eq!(after["BucketName"], name);
+    kind.delete(&tagged).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_that_s3_does_not_know_yet_is_waited_for() {
+    let kind = bucket(Emulator::MiniStack).await;
+    let full = full(Emulator::MiniStack);
+    let mut model = minimal();
+    for name in ["VersioningConfiguration", "ReplicationConfiguration"] {
+        model[name] = full[name].clone();
+    }
+    let unknown = || Fault::Refuse { status: 403, code: "AccessDenied", message: "Access Denied" };
+    kind.proxy.fail("/?replication", 1, std::iter::repeat_with(unknown).take(1));
+    let created = kind.create_as("a new role", &model).await.unwrap();
+    assert_contains(&model, &created, "created");
+    kind.delete(&created).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_is_two_round_trips() {
+    let kind = bucket(Emulator::MiniStack).await;
+    let created = kind.create_as("round trips", &minimal()).await.unwrap();
+    let before = kind.proxy.calls().len();
+    let far = Duration::from_millis(500);
+    kind.proxy.fail("", 0, std::iter::repeat_n(Fault::Delay(far), 99));
+    let start = Instant::now();
+    kind.read(&created).await.unwrap();
+    let (calls, took) = (kind.proxy.calls().len() - before, start.elapsed());
+    println!("{calls} calls, each half a second away, in {took:?}");
+    assert!(calls == 11 && took < far * 4, "{calls} calls in {took:?}");
+    kind.proxy.heal();
+    kind.delete(&created).await.unwrap();
 }

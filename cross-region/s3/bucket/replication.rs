@@ -1,8 +1,9 @@
 //! Replication from this bucket into others.
 
 use super::{Place, TagFilter, built, number};
+use crate::provider::PROPAGATION;
 use aws_sdk_s3::types as s3;
-use cfn_provider::{Error, Result, schema::unordered};
+use cfn_provider::{Error, HandlerErrorCode as Code, Result, Retry, schema::unordered};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -313,7 +314,12 @@ pub(super) async fn apply(
     let rules = wanted.rules.unwrap_or_default().iter().map(to_aws).collect::<Result<_>>()?;
     let configuration = s3::ReplicationConfiguration::builder().set_role(wanted.role).set_rules(Some(rules)).build();
     let call = place.s3.put_bucket_replication().bucket(&place.name).replication_configuration(built(configuration)?);
-    call.send().await.map_err(place.failed("PutBucketReplication")).map(drop)
+    let answer = call.send().await.map_err(place.failed("PutBucketReplication"));
+    answer.map(drop).map_err(|error| match error.code {
+        // The role may have been made a moment ago, and is not known everywhere.
+        Code::AccessDenied => error.transient(Retry { after: None, within: Some(PROPAGATION) }),
+        _ => error,
+    })
 }
 
 fn to_aws(rule: &ReplicationRule) -> Result<s3::ReplicationRule> {
