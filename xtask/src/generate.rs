@@ -1,6 +1,7 @@
-//! Writes what is generated from the Rust types: `schema/`, `docs/azure-*.md` and `docs/crossregion-*.md`.
+//! Writes what is generated from the Rust types: `schema/`, `docs/azure-*.md`, `docs/crossregion-*.md`, and the form of an example
+//! that needs no registered types.
 
-use crate::docs;
+use crate::{custom_resources, docs};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -10,13 +11,17 @@ use std::{
 fn files() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
-    for entry in handlers::REGISTRY.iter().chain(cross_region::REGISTRY) {
+    let types: Vec<_> = handlers::REGISTRY.iter().chain(cross_region::REGISTRY).collect();
+    for entry in &types {
         let name = entry.type_name.replace("::", "-").to_lowercase();
         let schema = &(entry.schema)().json;
         let text = serde_json::to_string_pretty(schema).expect("a schema is JSON");
         files.push((root.join("schema").join(format!("{name}.json")), text + "\n"));
         files.push((root.join("docs").join(format!("{name}.md")), docs::page(schema)));
     }
+    let example = root.join("examples/hana-backup");
+    let registered = fs::read_to_string(example.join("template.yaml")).expect("it is committed");
+    files.push((example.join("custom-resources.yaml"), custom_resources::template(&registered, &types)));
     files
 }
 

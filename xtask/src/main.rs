@@ -2,6 +2,7 @@
 
 mod bench;
 mod cfn;
+mod custom_resources;
 mod docs;
 mod generate;
 mod package;
@@ -19,7 +20,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Write what is generated from the Rust types: schema/ and docs/
+    /// Write what is generated from the Rust types: schema/, docs/ and examples/hana-backup/custom-resources.yaml
     Generate,
     /// Run everything that must hold: format, lints, tests
     Test,
