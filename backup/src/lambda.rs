@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -31,6 +31,20 @@ const PATIENCE: u32 = 3;
 const LONGEST_RESULT: usize = 1024;
 /// The attribute of a message that went on.
 pub const ATTRIBUTE: &str = "BackupProgress";
+
+/// A batch of messages, none of them read.
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<&'a RawValue>,
+}
+
+/// Who sent a record.
+#[derive(Deserialize)]
+struct Sent {
+    #[serde(rename = "eventSource")]
+    by: String,
+}
 
 /// A message of a queue, as Lambda hands it over.
 #[derive(Clone, Debug, Deserialize)]
@@ -109,34 +123,38 @@ impl Function<'_> {
     ///
     /// # Errors
     /// An event without a queue whose changes failed, or one of no known form.
-    pub async fn handle(&self, event: Value, deadline: Instant, metrics: &mut Metrics) -> Result<Value> {
+    pub async fn handle(&self, event: &RawValue, deadline: Instant, metrics: &mut Metrics) -> Result<Value> {
         let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
-        if Job::is_one(&event) {
-            return self.job(Job::parse(event)?, deadline, metrics).await;
+        // A batch may have ten thousand messages: each is read when its turn comes, and not before.
+        if let Ok(Batch { records }) = serde_json::from_str(event.get())
+            && let Some(first) = records.first()
+            && serde_json::from_str::<Sent>(first.get()).is_ok_and(|sent| sent.by == "aws:sqs")
+        {
+            return self.messages(records, deadline, metrics).await;
         }
-        let from_queue = event["Records"][0]["eventSource"] == "aws:sqs";
-        match from_queue {
-            true => self.messages(event, deadline, metrics).await,
+        let event: Value = serde_json::from_str(event.get())
+            .map_err(|error| Error::new(Reason::Malformed, format!("the event is not JSON: {error}")))?;
+        match Job::is_one(&event) {
+            true => self.job(Job::parse(event)?, deadline, metrics).await,
             false => self.direct(event, deadline, metrics).await,
         }
     }
 
-    async fn messages(&self, mut event: Value, deadline: Instant, metrics: &mut Metrics) -> Result<Value> {
-        let records = match event["Records"].take() {
-            Value::Array(records) => records,
-            _ => Vec::new(),
-        };
+    async fn messages(&self, records: Vec<&RawValue>, deadline: Instant, metrics: &mut Metrics) -> Result<Value> {
         let mut failed = Vec::new();
         let mut fates = stream::iter(records)
             .map(|record| async move {
-                let id = record["messageId"].clone();
                 let mut metrics = Metrics::default();
-                let fate = match serde_json::from_value::<Message>(record) {
-                    Ok(message) => self.message(&message, deadline, &mut metrics).await,
+                let (id, fate) = match serde_json::from_str::<Message>(record.get()) {
+                    Ok(message) => {
+                        let fate = self.message(&message, deadline, &mut metrics).await;
+                        (message.message_id.into(), fate)
+                    }
                     Err(error) => {
+                        let id = serde_json::from_str::<Value>(record.get()).unwrap_or_default()["messageId"].take();
                         tracing::error!(message_id = ?id, %error, "a record that is no message");
                         metrics.failures += 1;
-                        Fate::Failed
+                        (id, Fate::Failed)
                     }
                 };
                 (id, fate, metrics)

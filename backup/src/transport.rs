@@ -136,7 +136,7 @@ impl Http {
         let patience = self.patience + Duration::from_secs(size / SLOWEST);
         match tokio::time::timeout(patience, self.client.request(request)).await {
             Ok(answer) => answer.map_err(|error| root_cause(&error)),
-            Err(_) => Err(format!("there was no answer within {} s", patience.as_secs())),
+            Err(_) => Err(format!("there was no answer within {patience:?}")),
         }
     }
 }

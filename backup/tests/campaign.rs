@@ -199,7 +199,8 @@ async fn every_object_arrives_or_is_in_the_dead_letter_queue_with_a_reason() {
                 let function = Function { backup: &backup, queue, concurrency: 8 };
                 let mut metrics = Metrics::default();
                 let time = Duration::from_secs(5) + Duration::from_millis(200 + random.below(3_000));
-                let handled = function.handle(event, Instant::now() + time, &mut metrics);
+                let event = serde_json::value::to_raw_value(&event).unwrap();
+                let handled = function.handle(&event, Instant::now() + time, &mut metrics);
                 let life = match random.chance(KILLS) {
                     true => Duration::from_millis(random.below(300)),
                     false => Duration::from_secs(60),

@@ -10,7 +10,7 @@ use backup::{
     sqs::Sqs,
 };
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::{sync::OnceCell, time::Instant};
 use tracing::level_filters::LevelFilter;
 
@@ -31,14 +31,14 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let level = level.min(LevelFilter::DEBUG);
     tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level).with_target(false).init();
     let kept = &OnceCell::new();
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let kept = kept.get_or_try_init(|| async { open() }).await.inspect_err(|error| {
             tracing::error!(reason = %error.reason, %error, "the function is not set up");
         })?;
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
         let function = Function { backup: &kept.backup, queue: &kept.queue, concurrency: kept.concurrency };
         let mut metrics = Metrics::default();
-        let answer = function.handle(event.payload, Instant::now() + remaining, &mut metrics).await;
+        let answer = function.handle(&event.payload, Instant::now() + remaining, &mut metrics).await;
         println!("{}", metrics.line(&kept.container, SystemTime::now()));
         answer.map_err(|error| {
             tracing::error!(reason = %error.reason, %error, "the invocation failed");

@@ -112,7 +112,7 @@ fn cases(factor: u32) -> [Case; 4] {
     ];
     for (tool, measured) in cases.iter_mut().flat_map(|case| &mut case.measured) {
         let factor = match tool {
-            Tool::Ours | Tool::GetOnly | Tool::PutOnly => 1,
+            Tool::Ours | Tool::Backfill | Tool::GetOnly | Tool::PutOnly => 1,
             _ => factor,
         };
         let wall = Duration::from_secs(1) * factor;

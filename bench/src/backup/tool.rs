@@ -15,6 +15,9 @@ pub(crate) struct Programs {
     /// Our Lambda function
     #[arg(long)]
     pub(super) function: PathBuf,
+    /// Our program
+    #[arg(long)]
+    backup: PathBuf,
     /// rclone as Debian has it
     #[arg(long)]
     rclone_debian: PathBuf,
@@ -38,6 +41,7 @@ impl Programs {
     pub(super) fn all_at(path: impl Fn() -> PathBuf) -> Self {
         Self {
             function: path(),
+            backup: path(),
             rclone_debian: path(),
             rclone: path(),
             python: path(),
@@ -51,6 +55,7 @@ impl Programs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tool {
     Ours,
+    Backfill,
     RcloneDebian,
     RcloneDebianTuned,
     Rclone,
@@ -66,8 +71,9 @@ pub(super) enum Tool {
 
 impl Tool {
     /// Whole copies, in the order of the table.
-    pub(super) const COPIES: [Self; 9] = [
+    pub(super) const COPIES: [Self; 10] = [
         Self::Ours,
+        Self::Backfill,
         Self::RcloneDebian,
         Self::RcloneDebianTuned,
         Self::Rclone,
@@ -84,6 +90,7 @@ impl Tool {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ours => "this project's function",
+            Self::Backfill => "`backup backfill`",
             Self::RcloneDebian => "rclone 1.60 (Debian)",
             Self::RcloneDebianTuned => "rclone 1.60, tuned",
             Self::Rclone => "rclone 1.75 (PyPI)",
@@ -112,6 +119,10 @@ impl Tool {
         let mut environment = environment(stubs);
         Ok(Some(match self {
             Self::Ours => return Ok(None),
+            Self::Backfill => {
+                let arguments = words(&format!("backfill --bucket {BUCKET} --quiet"));
+                Program { path: programs.backup.clone(), arguments, environment }
+            }
             Self::RcloneDebian => rclone(&programs.rclone_debian, environment, ""),
             Self::Rclone => rclone(&programs.rclone, environment, ""),
             Self::RcloneDebianTuned => rclone(&programs.rclone_debian, environment, tuned(small)),

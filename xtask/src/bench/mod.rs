@@ -80,6 +80,7 @@ fn backup(folder: &Path, quick: bool, rounds: Option<usize>, large: Option<u64>)
     let (usual_rounds, divisor) = if quick { (1, 10) } else { (3, 1) };
     // Apart, so that it gets the features it ships with.
     let function = build("backup", "backup-lambda", package::PROFILE)?;
+    let program = build("backup", "backup", package::PROFILE)?;
     let mut measure = Command::new(build("bench", "bench", package::PROFILE)?);
     let peers = peers::install(folder)?;
     certificates(folder, &peers.public_authorities)?;
@@ -87,6 +88,8 @@ fn backup(folder: &Path, quick: bool, rounds: Option<usize>, large: Option<u64>)
         .arg("backup")
         .arg("--function")
         .arg(function)
+        .arg("--backup")
+        .arg(program)
         .arg("--rclone-debian")
         .arg(peers.rclone_debian)
         .arg("--rclone")
