@@ -8,6 +8,7 @@ use super::{
     arn::KeyArn,
     client::{Kms, Rotation, YEAR, is_pending, kind_of},
     marks::{self, Kind, Marks},
+    permissions,
     policy::{self, Lists},
 };
 use crate::{
@@ -307,64 +308,7 @@ impl Resource for Key {
     type Wait = Never;
 
     fn permissions(action: Action) -> &'static [&'static str] {
-        match action {
-            Action::Create => &[
-                "iam:CreateServiceLinkedRole",
-                "kms:CancelKeyDeletion",
-                "kms:CreateAlias",
-                "kms:CreateKey",
-                "kms:DeleteAlias",
-                "kms:DescribeKey",
-                "kms:DisableKey",
-                "kms:DisableKeyRotation",
-                "kms:EnableKey",
-                "kms:EnableKeyRotation",
-                "kms:GetKeyPolicy",
-                "kms:GetKeyRotationStatus",
-                "kms:ListAliases",
-                "kms:ListKeys",
-                "kms:ListResourceTags",
-                "kms:PutKeyPolicy",
-                "kms:TagResource",
-                "kms:UntagResource",
-                "kms:UpdateKeyDescription",
-            ],
-            Action::Read => &[
-                "kms:DescribeKey",
-                "kms:GetKeyPolicy",
-                "kms:GetKeyRotationStatus",
-                "kms:ListAliases",
-                "kms:ListResourceTags",
-            ],
-            Action::Update => &[
-                "kms:CreateAlias",
-                "kms:DeleteAlias",
-                "kms:DescribeKey",
-                "kms:DisableKey",
-                "kms:DisableKeyRotation",
-                "kms:EnableKey",
-                "kms:EnableKeyRotation",
-                "kms:GetKeyPolicy",
-                "kms:GetKeyRotationStatus",
-                "kms:ListAliases",
-                "kms:ListResourceTags",
-                "kms:PutKeyPolicy",
-                "kms:TagResource",
-                "kms:UntagResource",
-                "kms:UpdateKeyDescription",
-            ],
-            Action::Delete => &[
-                "kms:DeleteAlias",
-                "kms:DescribeKey",
-                "kms:GetKeyPolicy",
-                "kms:GetKeyRotationStatus",
-                "kms:ListAliases",
-                "kms:ListResourceTags",
-                "kms:ScheduleKeyDeletion",
-                "kms:TagResource",
-            ],
-            Action::List => &["kms:DescribeKey", "kms:ListKeys"],
-        }
+        permissions::of(action)
     }
 
     fn normalized(mut self) -> Self {

@@ -4,4 +4,5 @@ mod arn;
 mod client;
 pub mod key;
 mod marks;
+mod permissions;
 mod policy;
