@@ -1,4 +1,6 @@
 //! The least that a copy can be: connections, GETs whose bodies are PUTs, and nothing else. How far a tool is from it is its own.
+//!
+//! Who reads an answer drives its connection, and a PUT's has a task, as in our backup: it is the way that takes the least CPU.
 
 use super::{
     blob::{CONTAINER, SAS},
@@ -11,19 +13,22 @@ use crc_fast::{CrcAlgorithm::Crc64Nvme, Digest, checksum_combine};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response,
-    body::{Body, Bytes, Incoming},
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
 use std::{
+    future::poll_fn,
     path::PathBuf,
+    pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
 };
 use tokio::{net::TcpStream, task::JoinSet};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// What a block has, and the most that is one PUT.
 const BLOCK: u64 = 8 << 20;
@@ -72,6 +77,37 @@ enum Mode {
 
 type Sent = UnsyncBoxBody<Bytes, hyper::Error>;
 
+/// A connection that whoever reads from it drives; None once it has ended.
+type Driven = Arc<Mutex<Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>>>;
+
+fn drive(driven: &Driven, context: &mut Context<'_>) {
+    let mut driven = driven.lock().unwrap_or_else(PoisonError::into_inner);
+    if driven.as_mut().is_some_and(|driven| driven.as_mut().poll(context).is_ready()) {
+        *driven = None;
+    }
+}
+
+/// The body of an answer, with its connection.
+struct Read(Incoming, Driven);
+
+impl Body for Read {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        drive(&self.1, context);
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
 /// Does it.
 ///
 /// # Errors
@@ -106,11 +142,15 @@ async fn work(
     let blocks = size.div_ceil(BLOCK).max(1);
     let mut source = match mode {
         Mode::Put => None,
-        _ => Some(connect::<Empty<Bytes>>(&connector, &arguments.source).await?),
+        _ => {
+            let (sender, connection) = connect::<Empty<Bytes>>(&connector, &arguments.source).await?;
+            let driven: Driven = Arc::new(Mutex::new(Some(Box::pin(connection))));
+            Some((sender, driven))
+        }
     };
     let mut target = match mode {
         Mode::Get => None,
-        _ => Some(connect::<Sent>(&connector, &arguments.target).await?),
+        _ => Some(spawned(connect::<Sent>(&connector, &arguments.target).await?)),
     };
     loop {
         let job = next.fetch_add(1, Ordering::Relaxed);
@@ -126,7 +166,13 @@ async fn work(
                 if blocks > 1 {
                     get = get.header("range", format!("bytes={begin}-{}", end - 1));
                 }
-                let body = answer(source, get, Empty::new()).await?;
+                let (source, driven) = source;
+                let mut asked = pin!(answer(source, get, Empty::new()));
+                let body = poll_fn(|context| {
+                    drive(driven, context);
+                    asked.as_mut().poll(context)
+                });
+                let body = Read(body.await?, driven.clone());
                 match mode {
                     Mode::CheckedCopy => summed(body).boxed_unsync(),
                     _ => body.boxed_unsync(),
@@ -151,7 +197,7 @@ async fn commit(arguments: &Arguments, connector: &TlsConnector) -> Result<(), S
     let list: String =
         (0..arguments.size.div_ceil(BLOCK)).map(|block| format!("<Latest>{}</Latest>", id(block))).collect();
     let list = format!("<BlockList>{list}</BlockList>");
-    let mut target = connect::<Full<Bytes>>(connector, &arguments.target).await?;
+    let mut target = spawned(connect::<Full<Bytes>>(connector, &arguments.target).await?);
     for object in 0..arguments.objects {
         let put = Request::put(format!("/{CONTAINER}/{}?comp=blocklist&{SAS}", key(object))).header("host", "account");
         discard(answer(&mut target, put, Full::from(list.clone())).await?).await?;
@@ -185,7 +231,7 @@ fn id(block: u64) -> String {
     STANDARD.encode(format!("{block:012}"))
 }
 
-fn summed(body: Incoming) -> impl Body<Data = Bytes, Error = hyper::Error> {
+fn summed(body: Read) -> impl Body<Data = Bytes, Error = hyper::Error> {
     let mut digest = Some(Digest::new(Crc64Nvme));
     let mut left = body.size_hint().exact().unwrap_or_default();
     body.map_frame(move |frame| {
@@ -201,7 +247,9 @@ fn summed(body: Incoming) -> impl Body<Data = Bytes, Error = hyper::Error> {
     })
 }
 
-async fn connect<B>(connector: &TlsConnector, address: &str) -> Result<SendRequest<B>, String>
+type Connection<B> = http1::Connection<TokioIo<TlsStream<TcpStream>>, B>;
+
+async fn connect<B>(connector: &TlsConnector, address: &str) -> Result<(SendRequest<B>, Connection<B>), String>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync,
@@ -212,10 +260,17 @@ where
     stream.set_nodelay(true).map_err(|error| failed(&error))?;
     let name = "localhost".try_into().expect("it is a name");
     let stream = connector.connect(name, stream).await.map_err(|error| failed(&error))?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))
+}
+
+fn spawned<B>((sender, connection): (SendRequest<B>, Connection<B>)) -> SendRequest<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
     // Whoever waits for an answer hears of the failure.
     tokio::spawn(async move { _ = connection.await });
-    Ok(sender)
+    sender
 }
 
 async fn answer<B>(

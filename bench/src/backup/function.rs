@@ -5,7 +5,7 @@ use super::{
     child::Took,
     content::Reply,
     report::{Goal, milliseconds},
-    s3::{BUCKET, key},
+    s3::{BUCKET, VERSION, key},
     scene::{Call, Scene, World},
     server::{Service, text},
     tool::{Programs, environment},
@@ -128,12 +128,13 @@ pub(super) async fn measure(
 /// It failed.
 pub(super) async fn copy(stubs: &Stubs, programs: &Programs, scene: Scene) -> Result<Took, String> {
     let objects: Vec<u64> = (0..scene.objects).collect();
+    // Before the clock begins: a queue has them ready.
+    let events: Vec<_> = objects.chunks(BATCH).map(|batch| event(batch.iter().copied(), scene.size)).collect();
     let mut wall = Duration::ZERO;
     let side = ours(stubs, &programs.function, 0..0, scene.size);
     let (mut instance, _) = Instance::start(&side).await?;
-    for batch in objects.chunks(BATCH) {
-        let event = event(batch.iter().copied(), scene.size);
-        let (_, since_start, answer) = instance.invoke(&event).await?;
+    for event in &events {
+        let (_, since_start, answer) = instance.invoke(event).await?;
         measure::check(&side, &answer)?;
         wall = since_start;
     }
@@ -177,7 +178,8 @@ fn event(objects: impl Iterator<Item = u64>, size: u64) -> Bytes {
                 "version": "0",
                 "bucket": {"name": BUCKET},
                 "object": {
-                    "key": key(number), "size": size, "etag": "0f343b0931126a20f133d67c2b018a3b", "sequencer": "0065A5"
+                    "key": key(number), "size": size, "etag": "0f343b0931126a20f133d67c2b018a3b", "sequencer": "0065A5",
+                    "version-id": VERSION
                 },
                 "request-id": "656c76696e6727732", "requester": "000000000000", "reason": "PutObject",
             },

@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// Our function also copies one object of so many GiB
     #[arg(long)]
     large: Option<u64>,
+    /// Of the copies only those whose case and tool, as they are announced, have this text in them; then without goals
+    #[arg(long)]
+    only: Option<String>,
 }
 
 /// The stubs, and how they are reached.
@@ -137,6 +140,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
         Case::new(part(10_000), 4 << 10, 0, false),
         Case::new(part(1_000), 4 << 10, 20, false),
     ];
+    if let Some(only) = &arguments.only {
+        for case in &mut cases {
+            case.measured.retain(|(tool, _)| format!("{}: {}", case.title, tool.name()).contains(only));
+        }
+    }
     let before = usage::load();
     for round in 1..=arguments.rounds {
         for case in &mut cases {
@@ -147,7 +155,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
             }
         }
     }
-    let function = function::measure(&stubs, &arguments.programs, arguments.rounds, arguments.large).await?;
+    let function = match arguments.only {
+        None => Some(function::measure(&stubs, &arguments.programs, arguments.rounds, arguments.large).await?),
+        Some(_) => None,
+    };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
         "S3 → Azure Blob over HTTPS on loopback; medians of {} rounds, the tools by turns.\n\
@@ -155,10 +166,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
         arguments.rounds,
         usage::load(),
     );
-    for case in &cases {
+    for case in cases.iter().filter(|case| !case.measured.is_empty()) {
         println!("{}\n\n{}", case.title, report::table(case));
     }
-    println!("{}", function.table());
-    println!("{}", report::goals(&cases, &function));
+    if let Some(function) = function {
+        println!("{}", function.table());
+        println!("{}", report::goals(&cases, &function));
+    }
     Ok(())
 }

@@ -13,6 +13,8 @@ use std::{fmt::Write as _, sync::Arc};
 pub(super) const BUCKET: &str = "bucket";
 /// Not an MD5, as of an object that came in parts: so no tool computes one to compare.
 const ETAG: &str = "0f343b0931126a20f133d67c2b018a3b-1";
+/// The version of every object.
+pub(super) const VERSION: &str = "3sL4kqtJlcpXroDTDmJrmSpXd3dIbrHY";
 const MODIFIED: &str = "Mon, 05 Jan 2026 10:11:12 GMT";
 /// The most keys of one answer.
 const PAGE: u64 = 1000;
@@ -65,7 +67,7 @@ impl S3 {
             .header("accept-ranges", "bytes")
             .header("etag", format!("\"{ETAG}\""))
             .header("last-modified", MODIFIED)
-            .header("x-amz-version-id", "3sL4kqtJlcpXroDTDmJrmSpXd3dIbrHY")
+            .header("x-amz-version-id", VERSION)
             .header("x-amz-server-side-encryption", "AES256")
             .header("x-amz-request-id", "656c76696e6727732");
         let (mut begin, mut end) = (0, size);

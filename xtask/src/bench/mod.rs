@@ -38,6 +38,9 @@ pub(crate) enum Bench {
         /// Also copy one object of so many GiB, for the memory that our function takes
         #[arg(long, value_name = "GIB")]
         large: Option<u64>,
+        /// Of the copies only those whose case and tool, as they are announced, have this text in them; then without goals
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
     },
 }
 
@@ -50,7 +53,7 @@ pub(crate) fn run(bench: Bench) -> Result<(), String> {
     fs::create_dir_all(&folder).map_err(|error| format!("creating {}: {error}", folder.display()))?;
     match bench {
         Bench::Handlers { quick, cold, warm } => handlers(&folder, quick, cold, warm),
-        Bench::Backup { quick, rounds, large } => backup(&folder, quick, rounds, large),
+        Bench::Backup { quick, rounds, large, only } => backup(&folder, quick, rounds, large, only),
     }
 }
 
@@ -76,7 +79,13 @@ fn handlers(folder: &Path, quick: bool, cold: Option<usize>, warm: Option<usize>
     finish(measure, folder)
 }
 
-fn backup(folder: &Path, quick: bool, rounds: Option<usize>, large: Option<u64>) -> Result<(), String> {
+fn backup(
+    folder: &Path,
+    quick: bool,
+    rounds: Option<usize>,
+    large: Option<u64>,
+    only: Option<String>,
+) -> Result<(), String> {
     let (usual_rounds, divisor) = if quick { (1, 10) } else { (3, 1) };
     // Apart, so that it gets the features it ships with.
     let function = build("backup", "backup-lambda", package::PROFILE)?;
@@ -106,6 +115,9 @@ fn backup(folder: &Path, quick: bool, rounds: Option<usize>, large: Option<u64>)
         .args(["--divisor", &divisor.to_string()]);
     if let Some(large) = large {
         measure.args(["--large", &large.to_string()]);
+    }
+    if let Some(only) = only {
+        measure.args(["--only", &only]);
     }
     finish(measure, folder)
 }
