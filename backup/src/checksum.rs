@@ -6,6 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use sha2::{Digest as _, Sha256};
 
+use crate::combine::{CRC32, CRC32C, CRC64_NVME};
+
 /// An algorithm that S3 stores checksums of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
@@ -84,22 +86,16 @@ impl Sum {
 
     /// That of this piece with another one behind it. `stored` tells which CRC-32 it has.
     pub fn append(self, next: Self, stored: Option<&Stored>) -> Self {
-        let crc32 = stored
-            .and_then(|stored| stored.algorithm.crc32())
-            .map_or(0, |algorithm| combine(algorithm, self.crc32.into(), next.crc32.into(), self.length, next.length));
+        let crc32 = match stored.map(|stored| stored.algorithm) {
+            Some(Algorithm::Crc32) => CRC32.append(self.crc32.into(), next.crc32.into(), next.length),
+            Some(Algorithm::Crc32C) => CRC32C.append(self.crc32.into(), next.crc32.into(), next.length),
+            _ => 0,
+        };
         Self {
-            crc64: combine(CrcAlgorithm::Crc64Nvme, self.crc64, next.crc64, self.length, next.length),
+            crc64: CRC64_NVME.append(self.crc64, next.crc64, next.length),
             crc32: u32::try_from(crc32).unwrap_or_default(),
             length: self.length + next.length,
         }
-    }
-}
-
-fn combine(algorithm: CrcAlgorithm, first: u64, second: u64, first_length: u64, second_length: u64) -> u64 {
-    match (first_length, second_length) {
-        (0, _) => second,
-        (_, 0) => first,
-        _ => crc_fast::checksum_combine(algorithm, first, second, second_length),
     }
 }
 
