@@ -4,7 +4,7 @@
 //! not matter who else works on the same key, how often an event comes or where a process before was killed: whoever finds
 //! something else than expected looks again.
 
-use std::sync::atomic::AtomicBool;
+use std::{borrow::Cow, sync::atomic::AtomicBool};
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
@@ -161,9 +161,9 @@ impl Backup {
             let attempt = async {
                 match &change.kind {
                     Kind::Created => self.copy(change, &name, round == 0, deadline).await,
-                    Kind::Described => self.describe(change, &name, deadline).await,
-                    Kind::Deleted => self.delete(change, &name, deadline).await,
-                    Kind::VersionDeleted => self.delete_version(change, &name, deadline).await,
+                    Kind::Described => Box::pin(self.describe(change, &name, deadline)).await,
+                    Kind::Deleted => Box::pin(self.delete(change, &name, deadline)).await,
+                    Kind::VersionDeleted => Box::pin(self.delete_version(change, &name, deadline)).await,
                     Kind::Other(_) => Ok(Outcome::Ignored),
                 }
             };
@@ -193,7 +193,7 @@ impl Backup {
         if object.archived {
             return Err(Error::new(Reason::Archived, source::ARCHIVED));
         }
-        self.assemble(change, name, object, deadline).await
+        Box::pin(self.assemble(change, name, object, deadline)).await
     }
 
     async fn fetch(&self, change: &Change) -> Result<Fetched> {
@@ -220,7 +220,7 @@ impl Backup {
         let mut record = Record::new(change, object.clone(), tags, sum.crc64, checked);
         let mut standing = match unseen {
             true => Standing::Write { condition: Condition::Absent, tombstone: None },
-            false => self.stand(change, &object, name, deadline).await?,
+            false => Box::pin(self.stand(change, &object, name, deadline)).await?,
         };
         let mut unseen = unseen;
         loop {
@@ -240,7 +240,7 @@ impl Backup {
                 // There is a blob after all: the bytes are still at hand.
                 Err(error) if error.reason == Reason::Conflict && unseen => {
                     unseen = false;
-                    standing = self.stand(change, &object, name, deadline).await?;
+                    standing = Box::pin(self.stand(change, &object, name, deadline)).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -249,7 +249,7 @@ impl Backup {
 
     async fn assemble(&self, change: &Change, name: &str, object: Object, deadline: Instant) -> Result<Outcome> {
         let change = &pinned(change, &object);
-        let (condition, tombstone) = match self.stand(change, &object, name, deadline).await? {
+        let (condition, tombstone) = match Box::pin(self.stand(change, &object, name, deadline)).await? {
             Standing::Settled(outcome) => return Ok(outcome),
             Standing::Write { condition, tombstone } => (condition, tombstone),
         };
@@ -300,8 +300,11 @@ impl Backup {
 }
 
 /// The same change, of the version that S3 answered with.
-pub(crate) fn pinned(change: &Change, object: &Object) -> Change {
-    Change { version: object.version.clone(), ..change.clone() }
+pub(crate) fn pinned<'a>(change: &'a Change, object: &Object) -> Cow<'a, Change> {
+    match change.version == object.version {
+        true => Cow::Borrowed(change),
+        false => Cow::Owned(Change { version: object.version.clone(), ..change.clone() }),
+    }
 }
 
 fn verify(object: &Object, sum: &Sum, sha256: Option<[u8; 32]>) -> Result<Checked> {

@@ -72,7 +72,7 @@ impl Backup {
         }
         match self.now(change, deadline).await? {
             Some(object) => {
-                let restored = Change { size: Some(object.size), ..pinned(change, &object) };
+                let restored = Change { size: Some(object.size), ..pinned(change, &object).into_owned() };
                 self.copy(&restored, name, false, deadline).await
             }
             None => self.delete(change, name, deadline).await,

@@ -61,7 +61,22 @@ pub struct Message {
     #[serde(default)]
     attributes: Attributes,
     #[serde(default)]
-    message_attributes: Value,
+    message_attributes: MessageAttributes,
+}
+
+/// Those that somebody gave it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct MessageAttributes {
+    /// [`ATTRIBUTE`].
+    #[serde(rename = "BackupProgress")]
+    progress: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Text {
+    string_value: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,8 +99,7 @@ pub struct Progress {
 
 impl Progress {
     fn of(message: &Message) -> Self {
-        let text = message.message_attributes[ATTRIBUTE]["stringValue"].as_str().unwrap_or_default();
-        serde_json::from_str(text).unwrap_or_default()
+        serde_json::from_str(&message.message_attributes.progress.string_value).unwrap_or_default()
     }
 
     /// After another invocation; None if it has come to nothing too often.

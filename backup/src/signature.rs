@@ -5,20 +5,23 @@
 //! that of `aws-sigv4`, and a test holds the signatures against its own.
 
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
-use http::{HeaderName, HeaderValue, Uri, header};
+use http::{HeaderValue, Uri, header};
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 /// The SHA-256 of no bytes.
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Longer than most canonical forms, but for a session's token.
+const ROOM: usize = 1024;
 
 /// Signs, and keeps the last key that it derived: of one day, region and identity.
 #[derive(Default)]
@@ -62,9 +65,7 @@ impl Signer {
         }
         let (canonical, signed) = canonical(request);
         let mut to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n");
-        for byte in Sha256::digest(&canonical) {
-            write!(to_sign, "{byte:02x}").expect("a String takes everything");
-        }
+        to_sign.push_str(&hex::encode(Sha256::digest(&canonical)));
         let signature = self.signature(&to_sign, scope.clone(), credentials, region, now);
         let id = credentials.access_key_id();
         let authorization =
@@ -97,20 +98,24 @@ impl Signer {
 
 /// The canonical form of a request, and the names of its headers.
 fn canonical<B>(request: &http::Request<B>) -> (String, String) {
-    let mut headers: Vec<(&HeaderName, &HeaderValue)> = request.headers().iter().collect();
-    headers.sort_unstable_by_key(|(name, _)| name.as_str());
+    let mut headers: Vec<(&str, &HeaderValue)> =
+        request.headers().iter().map(|(name, value)| (name.as_str(), value)).collect();
+    headers.sort_unstable_by_key(|(name, _)| *name);
     let uri = request.uri();
-    let query = uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
-    let query: Vec<_> = query.map(|part| format!("{part}{}", if part.contains('=') { "" } else { "=" })).collect();
-    let mut canonical = format!("{}\n{}\n{}\n", request.method(), uri.path(), query.join("&"));
-    let mut signed = String::new();
-    for (name, value) in headers {
-        let value = value.to_str().unwrap_or_default();
-        writeln!(canonical, "{name}:{value}").expect("a String takes everything");
-        signed.push_str(if signed.is_empty() { "" } else { ";" });
-        signed.push_str(name.as_str());
+    let mut canonical = String::with_capacity(ROOM);
+    let mut signed = String::with_capacity(ROOM);
+    canonical.extend([request.method().as_str(), "\n", uri.path(), "\n"]);
+    let query = uri.query().unwrap_or_default();
+    for (at, part) in query.split('&').filter(|part| !part.is_empty()).enumerate() {
+        let equals = if part.contains('=') { "" } else { "=" };
+        canonical.extend([if at == 0 { "" } else { "&" }, part, equals]);
     }
-    write!(canonical, "\n{signed}\n{EMPTY}").expect("a String takes everything");
+    canonical.push('\n');
+    for (at, (name, value)) in headers.into_iter().enumerate() {
+        canonical.extend([name, ":", value.to_str().unwrap_or_default(), "\n"]);
+        signed.extend([if at == 0 { "" } else { ";" }, name]);
+    }
+    canonical.extend(["\n", &signed, "\n", EMPTY]);
     (canonical, signed)
 }
 

@@ -111,15 +111,11 @@ impl Target {
         description: &Description,
         condition: &Condition,
     ) -> Result<()> {
-        let mut headers = write::Headers::default();
+        let mut headers = write::Headers::new();
         headers.put("x-ms-blob-type", "BlockBlob")?;
         headers.put(CRC64, checksum::to_azure(crc64))?;
-        for (name, value) in &description.headers {
-            headers.put(format!("x-ms-blob-{name}"), value)?;
-        }
-        for (name, value) in &description.metadata {
-            headers.put(format!("x-ms-meta-{name}"), value)?;
-        }
+        headers.put_all("x-ms-blob-", &description.headers)?;
+        headers.put_all("x-ms-meta-", &description.metadata)?;
         if !description.tags.is_empty() {
             headers.put("x-ms-tags", tags::format(&description.tags))?;
         }
@@ -139,7 +135,7 @@ impl Target {
     /// # Errors
     /// What stands in the way.
     pub async fn stage(&self, name: &str, id: &[u8], bytes: Pieces, crc64: u64) -> Result<()> {
-        let mut headers = write::Headers::default();
+        let mut headers = write::Headers::new();
         headers.put(CRC64, checksum::to_azure(crc64))?;
         self.writer.put(name, &block(id), headers, bytes.boxed_unsync()).await?;
         Ok(())
@@ -150,7 +146,7 @@ impl Target {
     /// # Errors
     /// What stands in the way; `CannotStream` if the answer does not say it, as Azurite's does not.
     pub(crate) async fn stage_stream(&self, name: &str, id: &[u8], body: Payload) -> Result<u64> {
-        let answer = self.writer.put(name, &block(id), write::Headers::default(), body).await?;
+        let answer = self.writer.put(name, &block(id), write::Headers::new(), body).await?;
         let crc64 = answer.get(CRC64).and_then(|crc64| crc64.to_str().ok());
         let silent = "the answer to a block does not say which CRC64 arrived";
         crc64.and_then(checksum::from_azure).ok_or_else(|| Error::new(Reason::CannotStream, silent))

@@ -4,7 +4,7 @@
 //! what a bare copy takes for the GET, the PUT and TLS on both; and its Put Block has a body only as a stream that it may
 //! begin again. Whatever is not on the way of the bytes is the SDK's.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use azure_core::{credentials::TokenCredential, http::Url};
 use http::{
@@ -17,7 +17,9 @@ use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
 use crate::{
-    Error, Reason, Result, refusal,
+    Error, Reason, Result,
+    connection::Driver,
+    refusal,
     transport::{self, Http, Payload},
 };
 
@@ -79,7 +81,7 @@ impl Writer {
             request.headers_mut().insert(AUTHORIZATION, token);
         }
         let cut = |why| Error::new(Reason::Network, format!("the request to Azure did not get through: {why}"));
-        let (parts, body) = self.http.send(request).await.map_err(cut)?.into_parts();
+        let (parts, body) = self.http.send(request, Driver::Task).await.map_err(cut)?.into_parts();
         let said = transport::all(body, self.http.patience()).await;
         if parts.status.is_success() {
             return Ok(parts.headers);
@@ -108,21 +110,40 @@ impl Writer {
 }
 
 /// Headers of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Headers(HeaderMap);
 
 impl Headers {
-    /// Adds one.
+    /// None, and room for those of a small object.
+    pub(crate) fn new() -> Self {
+        Self(HeaderMap::with_capacity(24))
+    }
+
+    /// Adds one by its name in lower case.
     ///
     /// # Errors
-    /// `TargetRefused`: it is none that HTTP can carry.
+    /// `TargetRefused`: its value is none that HTTP can carry.
     pub(crate) fn put(
         &mut self,
-        name: impl TryInto<HeaderName, Error: std::error::Error + 'static>,
+        name: &'static str,
         value: impl TryInto<HeaderValue, Error = InvalidHeaderValue>,
     ) -> Result<()> {
-        let name = name.try_into().map_err(|error| unsendable(&error))?;
         self.0.insert(name, value.try_into().map_err(|error| unsendable(&error))?);
+        Ok(())
+    }
+
+    /// Adds all of a map, with this before their names.
+    ///
+    /// # Errors
+    /// `TargetRefused`: one is none that HTTP can carry.
+    pub(crate) fn put_all(&mut self, prefix: &str, all: &BTreeMap<String, String>) -> Result<()> {
+        let mut name = String::from(prefix);
+        for (end, value) in all {
+            name.truncate(prefix.len());
+            name.push_str(end);
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| unsendable(&error))?;
+            self.0.insert(name, HeaderValue::try_from(value).map_err(|error| unsendable(&error))?);
+        }
         Ok(())
     }
 }
