@@ -12,6 +12,8 @@
 pub mod block;
 pub mod checksum;
 pub mod cli;
+mod combine;
+mod connection;
 mod copy;
 pub mod credential;
 mod delete;
@@ -19,6 +21,7 @@ mod error;
 pub mod event;
 mod feed;
 pub mod lambda;
+pub mod log;
 mod memory;
 pub mod metadata;
 pub mod metrics;

@@ -30,10 +30,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use crate::{
     Error, Reason, Result,
     checksum::{Algorithm, Stored},
+    connection::{Answered, Driver},
     event::Change,
     signature::Signer,
     tags::Tags,
-    transport::{self, Answered, Http, Payload},
+    transport::{self, Http, Payload},
 };
 
 type Answer = http::Response<Answered>;
@@ -155,7 +156,8 @@ impl Source {
     /// # Errors
     /// What stands in the way: archived, gone, forbidden, unreachable.
     pub async fn get(&self, change: &Change) -> Result<(Object, Body)> {
-        let answer = self.send("GET", change, "", &[("x-amz-checksum-mode", "ENABLED".to_owned())]).await?;
+        let answer =
+            self.send("GET", change, "", &[("x-amz-checksum-mode", "ENABLED".to_owned())], Driver::Task).await?;
         let object = object(&answer, change)?;
         let body = self.body(answer, object.size);
         Ok((object, body))
@@ -167,8 +169,9 @@ impl Source {
     /// As [`Source::get`]; `SourceChanged` if it was overwritten since.
     pub async fn range(&self, change: &Change, object: &Object, offset: u64, length: u64) -> Result<Body> {
         let range = format!("bytes={offset}-{}", offset + length - 1);
-        let answer =
-            self.send("GET", change, "", &[("range", range), ("if-match", format!("\"{}\"", object.etag))]).await?;
+        let answer = self
+            .send("GET", change, "", &[("range", range), ("if-match", format!("\"{}\"", object.etag))], Driver::Reader)
+            .await?;
         if answer.status().as_u16() != 206 {
             return Err(Error::new(Reason::SourceRefused, "S3 did not answer with the range that was asked for"));
         }
@@ -187,7 +190,8 @@ impl Source {
     /// # Errors
     /// As [`Source::get`], without S3's own words: the answer to a HEAD has none.
     pub async fn head(&self, change: &Change) -> Result<Object> {
-        let answer = self.send("HEAD", change, "", &[("x-amz-checksum-mode", "ENABLED".to_owned())]).await?;
+        let answer =
+            self.send("HEAD", change, "", &[("x-amz-checksum-mode", "ENABLED".to_owned())], Driver::Task).await?;
         object(&answer, change)
     }
 
@@ -196,7 +200,7 @@ impl Source {
     /// # Errors
     /// As [`Source::get`]. It takes the permissions `s3:GetObjectTagging` and `s3:GetObjectVersionTagging`.
     pub async fn tags(&self, change: &Change) -> Result<Tags> {
-        let answer = self.send("GET", change, "tagging", &[]).await?;
+        let answer = self.send("GET", change, "tagging", &[], Driver::Task).await?;
         let body = self.all(answer).await?;
         let tagging: Tagging = azure_core::xml::from_xml(&body).map_err(|error| {
             Error::new(Reason::SourceRefused, format!("S3's list of tags is not readable: {error}"))
@@ -240,6 +244,7 @@ impl Source {
         change: &Change,
         resource: &str,
         headers: &[(&'static str, String)],
+        driver: Driver,
     ) -> Result<Answer> {
         let mut request = self.request(method, change, resource, headers)?;
         let credentials = self.credentials().await?;
@@ -247,7 +252,7 @@ impl Source {
             .sign(&mut request, &credentials, self.region(change), SystemTime::now())
             .map_err(|error| unsendable(&error))?;
         let unreachable = |why| Error::new(Reason::Network, format!("S3 is not reachable: {why}"));
-        let answer = self.http.send(request).await.map_err(unreachable)?;
+        let answer = self.http.send(request, driver).await.map_err(unreachable)?;
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -320,11 +325,14 @@ fn object(answer: &Answer, change: &Change) -> Result<Object> {
     let restored = header("x-amz-restore").is_some_and(|restore| restore.contains("ongoing-request=\"false\""));
     let archived = matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE") && !restored;
     let mut user = BTreeMap::new();
+    let mut headers = BTreeMap::new();
     for (name, value) in answer.headers() {
         // What is not kept must at least be readable, or something would be lost in silence.
         let value = std::str::from_utf8(value.as_bytes()).map_err(|_| unreadable(name.as_str()))?;
         if let Some(name) = name.as_str().strip_prefix("x-amz-meta-") {
             user.insert(name.to_owned(), value.to_owned());
+        } else if HEADERS.contains(&name.as_str()) {
+            headers.insert(name.as_str().to_owned(), value.to_owned());
         }
     }
     let stored = Algorithm::ALL.into_iter().find_map(|algorithm| {
@@ -343,10 +351,7 @@ fn object(answer: &Answer, change: &Change) -> Result<Object> {
             .and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok())
             .ok_or_else(|| unreadable("Last-Modified"))?,
         class,
-        headers: HEADERS
-            .into_iter()
-            .filter_map(|name| header(name).map(|value| (name.to_owned(), value.to_owned())))
-            .collect(),
+        headers,
         user,
         tag_count: header("x-amz-tagging-count").and_then(|count| count.parse().ok()).unwrap_or_default(),
         stored,

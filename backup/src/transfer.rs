@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many blocks are under way at once, if memory allows.
-const PARALLEL: usize = 16;
+const PARALLEL: usize = 8;
 /// What a streamed block has in memory at the most: what was read ahead, and TLS.
 const STREAM: u64 = 3 * MIB / 2;
 /// How long Azure may take to fetch an object's blocks.

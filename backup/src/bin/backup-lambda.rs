@@ -5,14 +5,21 @@ use std::time::SystemTime;
 use backup::{
     Backup, Error,
     lambda::Function,
+    log,
     metrics::Metrics,
     settings::{self, Settings},
     sqs::Sqs,
 };
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
+use tikv_jemallocator::Jemalloc;
 use tokio::{sync::OnceCell, time::Instant};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::format::JsonFields;
+
+// Of glibc's allocator a small object takes an eighth more CPU; mimalloc is as fast, and holds half as much memory again.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// What is built with the first event and kept.
 struct Kept {
@@ -29,7 +36,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let level = std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     // At trace, libraries log whole requests.
     let level = level.min(LevelFilter::DEBUG);
-    tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level).with_target(false).init();
+    tracing_subscriber::fmt().fmt_fields(JsonFields::new()).event_format(log::Json).with_max_level(level).init();
     let kept = &OnceCell::new();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let kept = kept.get_or_try_init(|| async { open() }).await.inspect_err(|error| {
