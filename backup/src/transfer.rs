@@ -19,8 +19,9 @@ use crate::{
 
 /// How many blocks are under way at once, if memory allows.
 const PARALLEL: usize = 8;
-/// What a streamed block has in memory at the most: what was read ahead, and TLS.
-const STREAM: u64 = 3 * MIB / 2;
+/// What a streamed block has in memory: what was read ahead, TLS, and what its two sockets buffer, which is the function's memory
+/// too.
+const STREAM: u64 = 3 * MIB;
 /// How long Azure may take to fetch an object's blocks.
 const VALID: Duration = Duration::from_secs(3600);
 /// The longest address that Azure fetches from.
