@@ -1,4 +1,7 @@
 //! Connections that are kept: HTTP/1.1, one request at a time on each.
+//!
+//! hyper-util's client keeps them too, and gives each a task; it has no way to let the reader of an answer drive its connection
+//! ([`Driver::Reader`]).
 
 use std::{
     collections::{HashMap, VecDeque},
