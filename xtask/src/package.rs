@@ -31,6 +31,15 @@ impl Function {
         }
     }
 
+    /// Its crate, so that it does not get the features that others in the workspace ask for.
+    fn package(self) -> &'static str {
+        match self {
+            Function::BackupLambda => "backup",
+            Function::Bootstrap => "handlers",
+            Function::CrossRegion => "cross-region",
+        }
+    }
+
     fn profile(self) -> &'static str {
         match self {
             Function::BackupLambda => PROFILE,
@@ -75,7 +84,7 @@ impl Architecture {
 /// What failed, and what to do about it.
 pub(crate) fn function(function: Function, architecture: Architecture) -> Result<(), String> {
     let binary = function.binary();
-    let executable = build(binary, function.profile(), architecture)?;
+    let executable = build(function, architecture)?;
     check_glibc(&executable)?;
     let to = tools::target_dir().join("packages").join(architecture.name()).join(format!("{binary}.zip"));
     package(&executable, &to, Form::Small).map_err(|e| format!("packing {}: {e}", executable.display()))?;
@@ -84,16 +93,18 @@ pub(crate) fn function(function: Function, architecture: Architecture) -> Result
     Ok(())
 }
 
-fn build(binary: &str, profile: &str, architecture: Architecture) -> Result<PathBuf, String> {
+fn build(function: Function, architecture: Architecture) -> Result<PathBuf, String> {
+    let (binary, profile) = (function.binary(), function.profile());
+    let which = ["--profile", profile, "--package", function.package(), "--bin", binary];
     let mut cargo = Command::new(env!("CARGO"));
     let (executable, what) = if architecture.is_host() {
-        cargo.args(["build", "--profile", profile, "--bin", binary]);
+        cargo.arg("build").args(which);
         (tools::target_dir().join(profile).join(binary), "cargo build")
     } else {
         // zig, which cargo-lambda links with, takes the oldest glibc to run on as a part of the target.
         let (major, minor) = RUNTIME_GLIBC;
         let target = format!("{}.{major}.{minor}", architecture.target());
-        cargo.args(["lambda", "build", "--profile", profile, "--bin", binary, "--target", &target]);
+        cargo.args(["lambda", "build"]).args(which).args(["--target", &target]);
         (tools::target_dir().join("lambda").join(binary).join("bootstrap"), "cargo lambda build")
     };
     let status = tools::as_from_the_shell(cargo.current_dir(tools::root())).status();
