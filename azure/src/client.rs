@@ -174,6 +174,9 @@ mod tests {
 
     use super::*;
 
+    /// The pool is the process's: who looks at what is in it has it alone.
+    static ALONE: Mutex<()> = Mutex::new(());
+
     fn profile(changes: &[(&str, Value)]) -> Profile {
         let mut value = json!({
             "TenantId": "tenant",
@@ -213,6 +216,7 @@ mod tests {
 
     #[test]
     fn every_session_has_a_client_of_its_own() {
+        let _alone = ALONE.lock();
         let open = |profile: &Profile, session: &Session| Azure::open(profile, Some(session)).unwrap();
         let same = |a: &Azure, b: &Azure| Arc::ptr_eq(&a.inner, &b.inner);
         let session = Session::new("AKIA", "key", Some("token".to_owned()), "eu-central-1");
@@ -238,6 +242,7 @@ mod tests {
 
     #[test]
     fn the_pool_is_bounded_and_reuses() {
+        let _alone = ALONE.lock();
         let first = Azure::open(&profile(&[]), None).unwrap();
         for secret in 0..POOL + 2 {
             Azure::open(&profile(&[("ClientSecret", json!(format!("secret {secret}")))]), None).unwrap();
